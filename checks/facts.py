@@ -1,0 +1,366 @@
+"""What was measured: frozen dataclasses that a probe fills and a rule reads.
+
+Every field is a value or `Missing`, never zero or None for "don't know".
+Names are Redis' and EmailEngine's own, with the unit at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, TypeVar, get_args
+
+Reason = Literal[
+    "dns",
+    "refused",
+    "timeout",
+    "tls",
+    "auth",
+    "no_permission",
+    "command_unavailable",
+    "protected_mode",
+    "max_clients",
+    "loading",
+    "busy",
+    "misconf",
+    "cluster",
+    "http_status",
+    "too_large",
+    "protocol",
+    "blocked_address",
+    "not_configured",
+    "not_applicable",
+    "no_worker",
+    "starting",
+    "first_visit",
+    "no_history",
+    "unattested",
+    "probe_blind",
+    "depends_on",
+    "undetermined",
+    "stale",
+]
+REASONS: frozenset[str] = frozenset(get_args(Reason))
+
+
+class Engine(StrEnum):
+    """The make of the Redis-compatible server; never EmailEngine."""
+
+    REDIS = "redis"
+    VALKEY = "valkey"
+    KEYDB = "keydb"
+    MEMURAI = "memurai"
+    DRAGONFLY = "dragonfly"
+    UPSTASH = "upstash"
+    ELASTICACHE = "elasticache"
+    MEMORYDB = "memorydb"
+    # Recognised and named, outside the vendor's table.
+    GARNET = "garnet"
+    KVROCKS = "kvrocks"
+    REDICT = "redict"
+    REDIS_ENTERPRISE = "redis-enterprise"
+    REDIS_CLOUD = "redis-cloud"
+    AZURE = "azure-cache"
+    MEMORYSTORE = "memorystore"
+    AIVEN = "aiven"
+    UNKNOWN = "unknown"
+
+    @property
+    def label(self) -> str:
+        """The name people write: `Valkey`, `Amazon ElastiCache`."""
+        return ENGINE_LABELS[self]
+
+    @property
+    def is_managed(self) -> bool:
+        """Is persistence and configuration the provider's, out of reach of CONFIG?"""
+        return self in MANAGED
+
+
+ENGINE_LABELS: Mapping[Engine, str] = {
+    Engine.REDIS: "Redis",
+    Engine.VALKEY: "Valkey",
+    Engine.KEYDB: "KeyDB",
+    Engine.MEMURAI: "Memurai",
+    Engine.DRAGONFLY: "Dragonfly",
+    Engine.UPSTASH: "Upstash",
+    Engine.ELASTICACHE: "Amazon ElastiCache",
+    Engine.MEMORYDB: "Amazon MemoryDB",
+    Engine.GARNET: "Garnet",
+    Engine.KVROCKS: "Kvrocks",
+    Engine.REDICT: "Redict",
+    Engine.REDIS_ENTERPRISE: "Redis Enterprise",
+    Engine.REDIS_CLOUD: "Redis Cloud",
+    Engine.AZURE: "Azure Cache for Redis",
+    Engine.MEMORYSTORE: "Google Memorystore",
+    Engine.AIVEN: "Aiven",
+    Engine.UNKNOWN: "Unknown engine",
+}
+# Engines whose persistence the provider runs (design: rdb-*, aof-* do not apply there).
+MANAGED = frozenset({Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB})
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A fact that could not be read: a reason code, a sentence without secrets, and for depends_on the rule."""
+
+    reason: Reason
+    text: str
+    rule: str = ""
+
+
+T = TypeVar("T")
+
+
+class Unknown(Exception):
+    """A rule asked for a fact that is missing: the rule ends as `unknown`."""
+
+    def __init__(self, missing: Missing) -> None:
+        super().__init__(missing.text)
+        self.missing = missing
+
+
+def known(value: T | Missing) -> T:
+    """Return the fact, or end the rule as `unknown` with the reason it is missing for."""
+    if isinstance(value, Missing):
+        raise Unknown(value)
+    return value
+
+
+def or_else(value: T | Missing, default: T) -> T:
+    """Return the fact, or `default` where the rule says what a missing one counts as."""
+    return default if isinstance(value, Missing) else value
+
+
+NOT_READ = Missing("undetermined", "not read in this visit")
+NOT_CONFIGURED = Missing("not_configured", "not registered")
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrips:
+    """PING round trips of one visit, in microseconds, from send to receive stamp.
+
+    `network_us` is the least of connect time, TCP_INFO rtt after connect and min_rtt: the
+    path alone. On a proxy it is a lower bound. `clock` is "kernel" where the receive stamps
+    are the kernel's, else "user", which a busy worker lengthens by up to `probe_lag_us`.
+    """
+
+    count: int
+    min_us: float
+    median_us: float
+    p95_us: float
+    max_us: float
+    clock: Literal["kernel", "user"]
+    probe_lag_us: float
+    network_us: float | Missing
+    connect_us: float | Missing
+    retransmits: int | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class BullClient:
+    """One connection of EmailEngine's queue library, as CLIENT LIST names it."""
+
+    name: str
+    host: str
+    database: int
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One replica attached to this primary, from INFO replication."""
+
+    host: str
+    port: int
+    state: str
+    lag_s: int | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """One visit to one Redis-compatible server.
+
+    Fields of a check group that this visit did not read are NOT_READ.
+    `ping` is "PONG", or Missing with the class of refusal (loading, busy, misconf, auth …).
+    """
+
+    # Where and what
+    host: str
+    port: int
+    database: int
+    is_tls: bool
+    path: Literal["unix", "loopback", "private", "public"]
+    engine: Engine
+    ping: str | Missing
+    version: str | Missing = NOT_READ
+    compatibility_version: str | Missing = NOT_READ
+    edition: str = ""
+    mode: str | Missing = NOT_READ  # standalone, cluster, sentinel
+    os: str | Missing = NOT_READ
+    config_file: str | Missing = NOT_READ  # "" = started without one
+    run_id: str | Missing = NOT_READ
+    uptime_s: int | Missing = NOT_READ
+    server_time_s: float | Missing = NOT_READ  # the server's own clock, Unix time
+    # Clients (INFO)
+    connected_clients: int | Missing = NOT_READ
+    blocked_clients: int | Missing = NOT_READ
+    maxclients: int | Missing = NOT_READ
+    # Memory (INFO)
+    used_memory_bytes: int | Missing = NOT_READ
+    used_memory_rss_bytes: int | Missing = NOT_READ
+    used_memory_peak_bytes: int | Missing = NOT_READ
+    not_counted_for_evict_bytes: int | Missing = NOT_READ
+    maxmemory_bytes: int | Missing = NOT_READ  # 0 = no limit
+    maxmemory_policy: str | Missing = NOT_READ
+    system_memory_bytes: int | Missing = NOT_READ  # host RAM: an estimate in containers
+    fragmentation_ratio: float | Missing = NOT_READ
+    # Persistence (INFO)
+    is_loading: bool | Missing = NOT_READ
+    loading_since_s: float | Missing = NOT_READ  # Unix time
+    loading_eta_s: int | Missing = NOT_READ
+    rdb_changes_since_last_save: int | Missing = NOT_READ
+    rdb_bgsave_in_progress: bool | Missing = NOT_READ
+    rdb_last_save_time_s: int | Missing = NOT_READ  # Unix time; process start where never saved
+    rdb_last_bgsave_status: str | Missing = NOT_READ
+    rdb_last_bgsave_time_s: int | Missing = NOT_READ  # duration; -1 = none since start
+    rdb_current_bgsave_time_s: int | Missing = NOT_READ  # duration; -1 = none running
+    rdb_saves: int | Missing = NOT_READ
+    rdb_last_cow_bytes: int | Missing = NOT_READ
+    current_cow_peak_bytes: int | Missing = NOT_READ
+    aof_enabled: bool | Missing = NOT_READ
+    aof_last_write_status: str | Missing = NOT_READ
+    aof_last_bgrewrite_status: str | Missing = NOT_READ
+    aof_delayed_fsync: int | Missing = NOT_READ
+    # Counters since start (INFO stats, errorstats)
+    total_commands_processed: int | Missing = NOT_READ
+    total_connections_received: int | Missing = NOT_READ
+    rejected_connections: int | Missing = NOT_READ
+    evicted_keys: int | Missing = NOT_READ
+    expired_keys: int | Missing = NOT_READ
+    errors: Mapping[str, int] | Missing = NOT_READ  # errorstat_<prefix> counts
+    # Replication and cluster (INFO)
+    role: str | Missing = NOT_READ  # master, slave
+    replicas: tuple[Replica, ...] | Missing = NOT_READ
+    min_replicas_good: int | Missing = NOT_READ  # min_slaves_good_slaves
+    master_link_status: str | Missing = NOT_READ
+    master_replid: str | Missing = NOT_READ
+    master_replid2: str | Missing = NOT_READ
+    cluster_enabled: bool | Missing = NOT_READ
+    # Keyspace (INFO)
+    keys_by_database: Mapping[str, int] | Missing = NOT_READ  # {"8": 1200}
+    # Named CONFIG parameters
+    stop_writes_on_bgsave_error: bool | Missing = NOT_READ  # read with the health group
+    min_replicas_to_write: int | Missing = NOT_READ  # read with the health group
+    save: tuple[tuple[int, int], ...] | Missing = NOT_READ  # ((seconds, changes), …); () = off
+    appendfsync: str | Missing = NOT_READ
+    tcp_keepalive_s: int | Missing = NOT_READ
+    timeout_s: int | Missing = NOT_READ
+    proto_max_bulk_len_bytes: int | Missing = NOT_READ
+    client_output_buffer_limit: str | Missing = NOT_READ
+    replica_read_only: bool | Missing = NOT_READ
+    # CLIENT LIST (persistence group)
+    bull_clients: tuple[BullClient, ...] | Missing = NOT_READ
+    # Latency group
+    round_trips: RoundTrips | Missing = NOT_READ
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One EmailEngine queue: job counts by state, and whether it is paused."""
+
+    name: str
+    waiting_count: int
+    active_count: int
+    delayed_count: int
+    is_paused: bool | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class EmailEngineFacts:
+    """One visit to one EmailEngine. stats and metrics fields are NOT_READ between their reads.
+
+    `health_status` is the HTTP status of /health; `health_s` from request sent to first byte.
+    `redis_ping_us` is EmailEngine's own trimmed mean, converted from the nanoseconds it reports;
+    a reported 0 is a failed ping and arrives as Missing.
+    """
+
+    url: str  # scheme, host and port only
+    key_prefix: str
+    health_status: int | Missing
+    health_s: float | Missing
+    version: str | Missing = NOT_READ
+    started_at: datetime | Missing = NOT_READ  # process_start_time_seconds
+    uptime_s: float | Missing = NOT_READ
+    redis_ping_us: float | Missing = NOT_READ
+    queues: tuple[Queue, ...] | Missing = NOT_READ
+    accounts: Mapping[str, int] | Missing = NOT_READ  # state -> count
+    license_days_remaining: int | Missing = NOT_READ  # 0 = none, -1 = lifetime or subscription
+    threads_alive: int | Missing = NOT_READ  # thread_starts - thread_stops
+    unresponsive_workers: int | Missing = NOT_READ
+    redis_version: str | Missing = NOT_READ  # the server EmailEngine itself sees
+    redis_uptime_s: int | Missing = NOT_READ
+    redis_used_memory_bytes: int | Missing = NOT_READ
+    redis_warnings: tuple[tuple[str, str], ...] | Missing = NOT_READ  # (key, colour)
+    queues_processed: Mapping[str, int] | Missing = NOT_READ  # "submit/completed" -> count
+    events: Mapping[str, int] | Missing = NOT_READ  # messageSent … -> count
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What the last visits leave behind: recent values, newest last, this visit's not included."""
+
+    last_visit_s: float | Missing
+    last_answer_s: float | Missing  # seconds since Redis last answered well
+    is_restarted: bool | Missing = NOT_READ
+    recent_rtt_us: tuple[float, ...] = ()
+    recent_stall_us: tuple[float, ...] = ()
+
+
+_UNATTESTED = Missing("unattested", "not attested")
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """What people vouch for, with an expiry, because no protocol tells it. Expired = Missing."""
+
+    disk_iops: int | Missing = _UNATTESTED
+    storage_medium: str | Missing = _UNATTESTED
+    ram_bytes: int | Missing = _UNATTESTED
+    redis_location: str | Missing = _UNATTESTED
+    emailengine_location: str | Missing = _UNATTESTED
+    private_link: bool | Missing = _UNATTESTED
+    managed_durability: bool | Missing = _UNATTESTED
+    plan: str | Missing = _UNATTESTED
+    largest_message_bytes: int | Missing = _UNATTESTED
+    secret_kept: bool | Missing = _UNATTESTED
+    dragonfly_validated: bool | Missing = _UNATTESTED
+
+
+@dataclass(frozen=True, slots=True)
+class Vantage:
+    """Where the reading was taken, and where the pair's two halves stand (`region` or `region/zone`)."""
+
+    zone: str
+    worker: str = ""
+    zone_location: str | Missing = NOT_CONFIGURED
+    emailengine_location: str | Missing = NOT_CONFIGURED
+    redis_location: str | Missing = NOT_CONFIGURED
+
+
+_NO_HISTORY = Missing("no_history", "no history of this pair yet")
+
+
+@dataclass(frozen=True, slots=True)
+class PairFacts:
+    """All that a rule may see of one pair. Nothing else reaches a rule."""
+
+    redis: RedisFacts | Missing
+    emailengine: EmailEngineFacts | Missing
+    vantage: Vantage | Missing
+    since: Since | Missing = field(default=Missing("first_visit", "this is the first visit"))
+    attested: Attested | Missing = field(default=Attested())
+    backup: Missing = field(default=NOT_CONFIGURED)
+    trend: Missing = field(default=_NO_HISTORY)
+    fleet: Missing = field(default=NOT_CONFIGURED)

@@ -1,0 +1,83 @@
+"""Fill a text from evidence and limits, with units people read: every figure shown comes from here."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Mapping
+from typing import Any
+
+THIN = "\u202f"  # no-break thin space between a number and its unit
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+
+def _floored(value: float, decimals: int) -> float:
+    factor = 10**decimals
+    return math.floor(value * factor + 1e-9) / factor
+
+
+def size(value: float) -> str:
+    """Write bytes with a binary unit: `4.0 GiB`, `512 MiB`."""
+    for unit, factor in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
+        if value >= factor:
+            scaled = value / factor
+            return f"{scaled:.1f}{THIN}{unit}" if scaled < 10 else f"{scaled:,.0f}{THIN}{unit}"
+    return f"{value:,.0f}{THIN}B"
+
+
+def milliseconds(value_us: float) -> str:
+    """Write microseconds as ms, rounded down: two decimals below 10 ms, one below 100 ms, then none."""
+    value = value_us / 1000
+    decimals = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{_floored(value, decimals):,.{decimals}f}{THIN}ms"
+
+
+def duration(value_s: float) -> str:
+    """Write seconds in two units at most: `38 s`, `14 min`, `3 h 12 min`, `6 d 13 h`."""
+    whole = int(value_s)
+    if whole < 120:
+        return f"{whole}{THIN}s" if value_s >= 10 or value_s == whole else f"{value_s:.1f}{THIN}s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if minutes < 120:
+        return f"{minutes}{THIN}min"
+    if hours < 48:
+        rest = minutes % 60
+        return f"{hours}{THIN}h {rest}{THIN}min" if rest else f"{hours}{THIN}h"
+    rest = hours % 24
+    return f"{days}{THIN}d {rest}{THIN}h" if rest else f"{days}{THIN}d"
+
+
+def percent(value: float) -> str:
+    """Write a share (0 to 1) without decimals, rounded down: 79.9% must not read as a limit of 80%."""
+    return f"{_floored(value * 100, 0):,.0f}%"
+
+
+def pairs(value: Any) -> str:
+    """Write save points: `900/1, 300/10`."""
+    return ", ".join(f"{seconds}/{changes}" for seconds, changes in value)
+
+
+UNITS = {
+    "size": size,
+    "ms": milliseconds,
+    "duration": duration,
+    "percent": percent,
+    "pairs": pairs,
+    "count": lambda value: f"{value:,}",
+}
+
+
+class _Units(string.Formatter):
+    """str.format with our unit names as format specs; attribute access only one level deep."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        unit = UNITS.get(format_spec)
+        return str(unit(value)) if unit else str(format(value, format_spec))
+
+
+_FORMATTER = _Units()
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """Fill `{name:unit}` marks; units are size, ms, duration, percent, pairs, count. KeyError names a missing one."""
+    return _FORMATTER.vformat(template, (), values)

@@ -1,0 +1,127 @@
+"""One visit and what it leaves: when the next is due, the pair's current state, its latest facts."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from fleet.registry.models import Target
+
+
+class PairSchedule(models.Model):
+    """When a pair is due, and who has it: one lease and one claim number per pair.
+
+    No index on the due times: they change with every visit (an index would forbid HOT updates),
+    and dispatch reads ten thousand narrow rows in about a millisecond.
+    """
+
+    target = models.OneToOneField(
+        Target, on_delete=models.CASCADE, primary_key=True, related_name="schedule"
+    )
+    health_due_at = models.DateTimeField()
+    latency_due_at = models.DateTimeField()
+    persistence_due_at = models.DateTimeField()
+    stats_due_at = models.DateTimeField()
+    backup_due_at = models.DateTimeField()
+    next_due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True)
+    claim = models.BigIntegerField(default=0)
+    is_slow = models.BooleanField(default=False)
+    # "Check now": set on request, cleared by the visit that answers it.
+    asked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.target_id} due {self.next_due_at}"
+
+
+class PairState(models.Model):
+    """A pair as lists show it: one narrow row, updated in place by every visit."""
+
+    class Compliance(models.TextChoices):
+        NON_COMPLIANT = "non_compliant", _("Non-compliant")
+        AT_RISK = "at_risk", _("At risk")
+        UNVERIFIED = "unverified", _("Unverified")
+        COMPLIANT = "compliant", _("Compliant")
+
+    class Health(models.TextChoices):
+        FAILING = "failing", _("Failing")
+        DEGRADED = "degraded", _("Degraded")
+        UNKNOWN = "unknown", _("Unknown")
+        HEALTHY = "healthy", _("Healthy")
+
+    target = models.OneToOneField(
+        Target, on_delete=models.CASCADE, primary_key=True, related_name="pair_state"
+    )
+    # Lamps and what decides them
+    compliance = models.CharField(max_length=14, choices=Compliance.choices, default="unverified")
+    health = models.CharField(max_length=10, choices=Health.choices, default="unknown")
+    compliance_since = models.DateTimeField(null=True)
+    health_since = models.DateTimeField(null=True)
+    rank = models.SmallIntegerField(default=0)  # ui.md §4: failing first, then non-compliant …
+    critical_count = models.SmallIntegerField(default=0)
+    warning_count = models.SmallIntegerField(default=0)
+    waived_count = models.SmallIntegerField(default=0)
+    pending_count = models.SmallIntegerField(default=0)
+    worst_short = models.CharField(max_length=120, blank=True)
+    worst_rule_id = models.CharField(max_length=80, blank=True)
+    oldest_opened_at = models.DateTimeField(null=True)
+    # {rule id: reason code} of core rules that are unknown; coverage per cadence
+    core_unknown = models.JSONField(default=dict)
+    conclusive_counts = ArrayField(models.SmallIntegerField(), default=list)
+    applicable_counts = ArrayField(models.SmallIntegerField(), default=list)
+    # What was seen
+    engine = models.CharField(max_length=20, blank=True)
+    version = models.CharField(max_length=40, blank=True)
+    emailengine_version = models.CharField(max_length=40, blank=True)
+    is_redis_only = models.BooleanField(default=True)
+    rtt_us = models.IntegerField(null=True)
+    rtt_vantage = models.CharField(max_length=60, blank=True)  # "EmailEngine", "probe eu-1", ""
+    used_ratio = models.FloatField(null=True)
+    ceiling_bytes = models.BigIntegerField(null=True)
+    last_save_at = models.DateTimeField(null=True)
+    last_backup_at = models.DateTimeField(null=True)
+    # When each cadence was last judged, and when Redis last answered
+    health_at = models.DateTimeField(null=True)
+    latency_at = models.DateTimeField(null=True)
+    persistence_at = models.DateTimeField(null=True)
+    stats_at = models.DateTimeField(null=True)
+    backup_at = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    # What the next visit compares with
+    run_id = models.CharField(max_length=40, blank=True)
+    blocked_clients = models.IntegerField(null=True)
+    recent_rtt_us = ArrayField(models.IntegerField(), default=list)
+    recent_stall_us = ArrayField(models.IntegerField(), default=list)
+
+    def __str__(self) -> str:
+        return f"{self.target_id} {self.compliance}/{self.health}"
+
+
+class LatestFacts(models.Model):
+    """What the last visits read and judged, per cadence: the pair page's evidence.
+
+    Written when content changed beyond counters, or 15 min have passed, or somebody asked.
+    `facts` and `verdicts` are codec JSON. `raw` holds the replies as read, without secrets, as
+    [[command, text], …]; it is larger, so it is kept when content changed, when somebody asked,
+    and once a day.
+    """
+
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="latest_facts")
+    cadence = models.CharField(max_length=12)
+    facts = models.JSONField()
+    verdicts = models.JSONField()
+    digest = models.BigIntegerField()
+    read_at = models.DateTimeField()
+    raw = models.JSONField(default=list)
+    raw_at = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["target", "cadence"], name="one_fact_set_per_cadence")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.target_id} {self.cadence}"

@@ -1,0 +1,172 @@
+"""Django settings, and the only reader of environment variables."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import environ
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from fleet import __version__
+
+env = environ.Env()
+ROOT = Path(__file__).resolve().parent.parent
+
+# What every process needs. PROFILE "embedded" is `make run`: loopback targets are allowed there,
+# because a newcomer's first Redis is on it; "production" denies them unless EGRESS_ALLOW lists them.
+PROFILE: str = env.str("PROFILE", default="production")
+SECRET_KEY: str = env.str("SECRET_KEY")
+DEBUG: bool = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+BEHIND_TLS: bool = env.bool("BEHIND_TLS", default=False)
+
+# The key ring that seals secrets, newest first (Fernet keys, comma separated).
+FLEET_KEYS: list[str] = env.list("FLEET_KEYS", default=[])
+# `file:` references must lie below this folder; empty refuses them all.
+SECRET_FILES_ROOT: str = env.str("SECRET_FILES_ROOT", default="")
+SECRET_ENV_PREFIX = "PAIRKEEPER_SECRET_"
+
+# Networks a target may be in although the egress rules deny them (CIDR, comma separated),
+# and folders in which a unix:// target may be (empty: none in production).
+EGRESS_ALLOW: list[str] = env.list("EGRESS_ALLOW", default=[])
+EGRESS_UNIX_ROOTS: list[str] = env.list("EGRESS_UNIX_ROOTS", default=[])
+EGRESS_ALLOW_LOOPBACK: bool = env.bool("EGRESS_ALLOW_LOOPBACK", default=PROFILE == "embedded")
+
+# The worker's own probe zone and name.
+ZONE: str = env.str("ZONE", default="local")
+WORKER_NAME: str = env.str("WORKER_NAME", default=f"{socket.gethostname()}-{ZONE}")
+
+WEB_POOL: bool = env.bool("WEB_POOL", default=False)  # the web process pools its connections
+DATABASES = {"default": env.db_url("DATABASE_URL")}
+DATABASES["default"]["CONN_MAX_AGE"] = 0 if WEB_POOL else 600
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = not WEB_POOL
+if WEB_POOL:
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 6, "timeout": 10}}
+BROKER_URL: str = env.str("BROKER_URL", default="redis://127.0.0.1:6379/0")
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.simple_history",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "simple_history",
+    "fleet.registry",
+    "fleet.people",
+    "fleet.findings",
+    "fleet.history",
+    "fleet.inspections",
+    "fleet.portal",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "fleet.people.middleware.TimeZoneMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+]
+ROOT_URLCONF = "fleet.urls"
+WSGI_APPLICATION = "fleet.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_USER_MODEL = "people.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = reverse_lazy("admin:login")
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [ROOT / "locale"]
+USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.path("STATIC_ROOT", default=str(ROOT / "var" / "static"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": env.str(
+            "STATICFILES_STORAGE", default="whitenoise.storage.CompressedManifestStaticFilesStorage"
+        )
+    },
+}
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = BEHIND_TLS
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_SECURE = BEHIND_TLS
+CSRF_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31536000 if BEHIND_TLS else 0)
+SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None
+X_FRAME_OPTIONS = "DENY"
+# Unfold's Alpine.js needs 'unsafe-eval' and inline styles; inline scripts are never allowed.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", "'unsafe-eval'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "manifest-src": ["'self'"],
+    }
+}
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+}
+
+VERSION = __version__
+# Unfold's own settings live with the pages: fleet/portal/unfold.py.
+from fleet.portal.unfold import UNFOLD  # noqa: E402, F401
