@@ -1,0 +1,1 @@
+"""The supervisor: everything Pairkeeper needs, as child processes of one command. No Django here."""

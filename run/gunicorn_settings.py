@@ -1,0 +1,27 @@
+"""Gunicorn's settings, for `make run` and for production alike."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from run.launch import die_with_parent
+
+wsgi_app = "fleet.wsgi:application"
+bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+# Loading before the fork shares the memory of the loaded code between the workers.
+preload_app = True
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "gthread"
+threads = 4
+timeout = 30
+graceful_timeout = 10
+# The heartbeat file is touched every second: in memory where that exists, so a slow disk kills no worker.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+control_socket_disable = True
+proc_name = "pairkeeper-web"
+chdir = str(Path(__file__).resolve().parent.parent)
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Let a worker end with its master, however that ended."""
+    die_with_parent()

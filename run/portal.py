@@ -1,0 +1,137 @@
+"""The portal's own processes: what prepares the database, what serves pages, what does the work."""
+
+import hashlib
+import http.client
+import os
+import re
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from run.children import Child, RunError
+from run.folders import CHECKOUT
+from run.launch import ending_with_us
+
+MANAGE = [sys.executable, str(CHECKOUT / "manage.py")]
+QUEUES = ("now", "main", "slow", "bulk")
+PAGE_WITHIN_S = 10.0
+MAX_PORT = 65535
+
+
+def address() -> tuple[str, int]:
+    """Read HOST and PORT (default 127.0.0.1:8000)."""
+    host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
+    if not port.isdigit() or not 0 < int(port) <= MAX_PORT:
+        raise RunError(f"PORT is {port}: it must be a number from 1 to {MAX_PORT}.")
+    return host, int(port)
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Raise RunError when the address cannot be listened on, before anything is started."""
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(where)
+    except OSError as error:
+        raise RunError(
+            f"Cannot listen on {host}:{port} ({error.strerror}): "
+            "stop what uses it, or set PORT to another port."
+        ) from error
+
+
+def page_url(host: str, port: int) -> str:
+    """Give the address to open; one that listens everywhere is reached by loopback."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}/"
+
+
+def allowed_hosts(host: str) -> str:
+    """Name the hosts a browser may ask for: loopback, the address we listen on, this machine."""
+    return ",".join(dict.fromkeys(["127.0.0.1", "localhost", "[::1]", host, socket.gethostname()]))
+
+
+def manage(words: Iterable[str], env: Mapping[str, str], log: Path | None = None) -> None:
+    """Run a management command; its output goes to the log, or to the terminal where none is given.
+
+    Raises RunError with the end of its output when it fails.
+    """
+    argv = [*MANAGE, *words]
+    if log is None:
+        done = subprocess.run(ending_with_us(argv), env={**os.environ, **env}, check=False)
+    else:
+        with log.open("ab") as sink:
+            done = subprocess.run(
+                ending_with_us(argv),
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+    if done.returncode != 0:
+        told = f"; see the end of {log}" if log else ""
+        raise RunError(f"manage.py {' '.join(words)} ended with code {done.returncode}{told}")
+
+
+def fingerprint(*patterns: str) -> str:
+    """Digest name, size and time of every file that matches, to tell whether one changed."""
+    digest = hashlib.sha256(sys.prefix.encode())
+    for pattern in patterns:
+        for path in sorted(CHECKOUT.glob(pattern)):
+            found = path.stat()
+            digest.update(
+                f"{path.relative_to(CHECKOUT)} {found.st_size} {found.st_mtime_ns}\n".encode()
+            )
+    return digest.hexdigest()
+
+
+def web(host: str, port: int, env: Mapping[str, str]) -> Child:
+    """Describe the web server; it is ready when the first page answers."""
+    page = page_url(host, port)
+    return Child(
+        name="web",
+        argv=[
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--config",
+            str(CHECKOUT / "run" / "gunicorn_settings.py"),
+        ],
+        env={**env, "WEB_POOL": "true", "HOST": host, "PORT": str(port)},
+        is_ready=lambda: answers(page),
+        ready_within_s=60,
+    )
+
+
+def worker(runtime: Path, env: Mapping[str, str]) -> Child:
+    """Describe the one worker of a small installation, with the timetable (beat) inside.
+
+    A visit may take 15 s; one that is cut off is claimed again, so it is not waited for.
+    """
+    zone = os.environ.get("ZONE") or "local"
+    if not re.fullmatch(r"[a-z0-9-]+", zone):
+        raise RunError(f"ZONE is {zone}: it may hold a to z, 0 to 9 and hyphens.")
+    queues = ",".join([*(f"zone.{zone}.{queue}" for queue in QUEUES), "control"])
+    words = "-A fleet.celery worker -P threads -c 8 -B -l INFO"
+    quiet = "--without-gossip --without-mingle --without-heartbeat"
+    argv = [sys.executable, "-m", "run.worker", *words.split(), *quiet.split(), "-Q", queues]
+    return Child(name="worker", argv=[*argv, "-s", str(runtime / "beat")], env=env, stop_within_s=5)
+
+
+def answers(page: str) -> bool:
+    """Say whether the page, after its redirects, answers 200. No proxy is asked: it is our own."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(page, timeout=PAGE_WITHIN_S) as response:
+            return bool(response.status == http.HTTPStatus.OK)
+    except urllib.error.HTTPError as error:
+        raise RunError(
+            f"{page} answers {error.code}: see log/web.log in the data folder."
+        ) from error
+    except (OSError, http.client.HTTPException):
+        return False
