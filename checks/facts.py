@@ -69,12 +69,12 @@ class Engine(StrEnum):
 
     @property
     def label(self) -> str:
-        """The name people write: `Valkey`, `Amazon ElastiCache`."""
+        """Give the name people write, such as Valkey or Amazon ElastiCache."""
         return ENGINE_LABELS[self]
 
     @property
     def is_managed(self) -> bool:
-        """Is persistence and configuration the provider's, out of reach of CONFIG?"""
+        """Say whether persistence is the provider's, out of reach of CONFIG."""
         return self in MANAGED
 
 
@@ -103,7 +103,7 @@ MANAGED = frozenset({Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB})
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A fact that could not be read: a reason code, a sentence without secrets, and for depends_on the rule."""
+    """A fact that could not be read: reason code, a sentence without secrets, and the rule of depends_on."""
 
     reason: Reason
     text: str

@@ -79,5 +79,5 @@ _FORMATTER = _Units()
 
 
 def fill(template: str, values: Mapping[str, Any]) -> str:
-    """Fill `{name:unit}` marks; units are size, ms, duration, percent, pairs, count. KeyError names a missing one."""
+    """Fill `{name:unit}` marks (size, ms, duration, percent, pairs, count); KeyError names a missing one."""
     return _FORMATTER.vformat(template, (), values)

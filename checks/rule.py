@@ -23,8 +23,10 @@ class Group(StrEnum):
 
 
 class Cadence(StrEnum):
-    """What a visit can be due for. As Group, and STATS: EmailEngine's stats and metrics cost it
-    about 70 Redis commands a round, so rules of the health group that need them have their own pace.
+    """What a visit can be due for: the groups, and STATS.
+
+    EmailEngine's stats and metrics cost it about 70 Redis commands a round, so the rules of the
+    health group that need them have a pace of their own.
     """
 
     HEALTH = "health"
@@ -88,7 +90,7 @@ class Verdict:
 
 
 def passed(*, keeps: Severity | None = None, **evidence: JSON) -> Verdict:
-    """The rule holds; the evidence shows it."""
+    """Say that the rule holds; the evidence shows it."""
     return Verdict(Outcome.PASS, evidence=evidence, keeps=keeps)
 
 
@@ -101,22 +103,22 @@ def failed(
     keeps: Severity | None = None,
     **evidence: JSON,
 ) -> Verdict:
-    """The rule is broken: what was found with its value, then what is wanted; `short` for lists (about 30 characters)."""
+    """Say what was found with its value, then what is wanted; `short` is the list's, about 30 characters."""
     return Verdict(Outcome.FAIL, severity, message, short, evidence, cause, keeps)
 
 
 def unknown(reason: Reason, text: str, **evidence: JSON) -> Verdict:
-    """It cannot be told, and why: never a pass."""
+    """Say that it cannot be told, and why: never a pass."""
     return Verdict(Outcome.UNKNOWN, None, text, evidence=evidence, reason=reason)
 
 
 def not_applicable(text: str, reason: Reason = "not_applicable", **evidence: JSON) -> Verdict:
-    """The rule has no meaning here, and why."""
+    """Say that the rule has no meaning here, and why."""
     return Verdict(Outcome.NOT_APPLICABLE, None, text, evidence=evidence, reason=reason)
 
 
 def unread(missing: Missing) -> Verdict:
-    """What a rule answers when a fact it needs is missing."""
+    """Answer for a rule that lacks a fact."""
     if missing.reason in ("not_configured", "not_applicable"):
         return not_applicable(missing.text, missing.reason)
     return Verdict(
@@ -246,7 +248,11 @@ class Rule:
 
     def judge(self, facts: PairFacts, limits: Limits | None = None) -> Verdict:
         """Answer for one pair. Missing facts end as `unknown`; nothing else may be raised."""
-        if self.not_on and not isinstance(facts.redis, Missing) and facts.redis.engine in self.not_on:
+        if (
+            self.not_on
+            and not isinstance(facts.redis, Missing)
+            and facts.redis.engine in self.not_on
+        ):
             return not_applicable(f"{facts.redis.engine.label} has no such setting")
         try:
             return self.function(facts, limits or self.limits)
@@ -254,7 +260,7 @@ class Rule:
             return unread(unknown_fact.missing)
 
     def remediation_for(self, verdict_cause: str) -> Remediation:
-        """The remediation of a cause; "" is the rule's only or general one."""
+        """Give the remediation of a cause; "" is the rule's only or general one."""
         found = self.remediation.get(verdict_cause)
         return found if found is not None else next(iter(self.remediation.values()))
 
@@ -313,5 +319,5 @@ def rule(
 
 
 def rules_in(module: object) -> Iterator[Rule]:
-    """The rules a topic module declares, in the order they are written."""
+    """List the rules a topic module declares, in the order they are written."""
     return (value for value in vars(module).values() if isinstance(value, Rule))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
 import environ
 from django.urls import reverse_lazy
-from django.utils.translation import gettext_lazy as _
 
 from fleet import __version__
 
@@ -28,7 +26,7 @@ BEHIND_TLS: bool = env.bool("BEHIND_TLS", default=False)
 FLEET_KEYS: list[str] = env.list("FLEET_KEYS", default=[])
 # `file:` references must lie below this folder; empty refuses them all.
 SECRET_FILES_ROOT: str = env.str("SECRET_FILES_ROOT", default="")
-SECRET_ENV_PREFIX = "PAIRKEEPER_SECRET_"
+SECRET_ENV_PREFIX = "PAIRKEEPER_SECRET_"  # noqa: S105 (a prefix of names)
 
 # Networks a target may be in although the egress rules deny them (CIDR, comma separated),
 # and folders in which a unix:// target may be (empty: none in production).

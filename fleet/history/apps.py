@@ -1,3 +1,5 @@
+"""Numbers over time."""
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 

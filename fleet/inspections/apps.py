@@ -1,3 +1,5 @@
+"""One visit and what it leaves."""
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 

@@ -1,3 +1,5 @@
+"""Whom we watch."""
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 

@@ -21,7 +21,7 @@ Intervals = dict[str, dict[str, int]]  # {"default": {cadence: seconds}, engine:
 
 
 def default_intervals() -> Intervals:
-    """The intervals of a new installation."""
+    """Give the intervals of a new installation."""
     return {"default": dict(DEFAULT_S), Engine.UPSTASH.value: dict(UPSTASH_S)}
 
 

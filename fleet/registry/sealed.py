@@ -26,7 +26,7 @@ class SecretError(Exception):
 
 
 def key_ring() -> MultiFernet:
-    """The keys of FLEET_KEYS, newest first."""
+    """Read the keys of FLEET_KEYS, newest first."""
     if not settings.FLEET_KEYS:
         raise SecretError("FLEET_KEYS is empty: secrets can be neither sealed nor read")
     try:
@@ -91,7 +91,7 @@ def _resolve(reference: str) -> str:
 
 
 def is_stored_form(value: str) -> bool:
-    """Is this a sealed value or a reference (and not a secret in clear)?"""
+    """Say whether this is a sealed value or a reference, and not a secret in clear."""
     return not value or value.startswith((PREFIX, "env:", "file:"))
 
 

