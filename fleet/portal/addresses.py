@@ -1,0 +1,51 @@
+"""Where each page of pairs and findings is, with the filters its list understands."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+# What ?name=value narrows; a list refuses any other name.
+PAIR_FILTERS = (
+    "compliance",
+    "health",
+    "tenant",
+    "environment",
+    "zone",
+    "engine",
+    "version",
+    "redis_only",
+    "state",
+    "reason",  # a reason code: pairs of which a core rule is unknown for it
+    "q",
+)
+FINDING_FILTERS = ("state", "severity", "rule", "kind", "tenant", "environment", "zone", "q")
+
+
+def pairs(**filters: object) -> str:
+    """Give the pair list, narrowed: `pairs(compliance="non_compliant", tenant=7)`."""
+    return _list("admin:registry_pair_changelist", PAIR_FILTERS, filters)
+
+
+def findings(**filters: object) -> str:
+    """Give the finding list, narrowed: `findings(rule="pair.rtt", severity="critical")`; open ones by default."""
+    return _list("admin:findings_finding_changelist", FINDING_FILTERS, filters)
+
+
+def pair(target_id: int) -> str:
+    """Give the page of one pair."""
+    return reverse("admin:registry_pair_change", args=[target_id])
+
+
+def finding(finding_id: int) -> str:
+    """Give the page of one finding."""
+    return reverse("admin:findings_finding_change", args=[finding_id])
+
+
+def _list(name: str, known: tuple[str, ...], filters: dict[str, object]) -> str:
+    strange = sorted(set(filters) - set(known))
+    if strange:
+        raise ValueError(f"{name} has no filter {strange[0]}; it has {', '.join(known)}")
+    query = urlencode({key: value for key, value in filters.items() if value not in (None, "")})
+    return reverse(name) + (f"?{query}" if query else "")
