@@ -1,0 +1,122 @@
+"""Names to addresses: caching, sharing, and dead names that delay no live one."""
+
+import asyncio
+import threading
+import time
+
+from checks.resolver import Answer, Lane, Resolver
+
+
+def test_an_answer_is_kept_30_s_and_a_failure_5():
+    clock, asked = [0.0], []
+
+    def lookup(name):
+        asked.append(name)
+        if name == "dead.example":
+            raise OSError(-2, "Name or service not known")
+        return ("10.0.0.1",)
+
+    async def ask():
+        names = Resolver(lookup, clock=lambda: clock[0])
+        for clock[0] in (0.0, 4.9, 5.0, 29.9, 30.0):
+            await names.resolve("live.example")
+            dead = await names.resolve("dead.example")
+        return dead
+
+    dead = asyncio.run(ask())
+
+    assert dead.error == "the name dead.example was not resolved: Name or service not known"
+    assert asked.count("live.example") == 2
+    assert asked.count("dead.example") == 3
+
+
+def test_one_lookup_serves_all_who_wait():
+    asked = []
+
+    def lookup(name):
+        asked.append(name)
+        time.sleep(0.05)
+        return ("10.0.0.1",)
+
+    async def ask():
+        names = Resolver(lookup)
+        spellings = ("redis.example", "Redis.Example", "redis.example.")
+        return await asyncio.gather(*(names.resolve(name) for name in spellings * 20))
+
+    assert set(asyncio.run(ask())) == {Answer(("10.0.0.1",))}
+    assert asked == ["redis.example"]
+
+
+def test_two_hundred_dead_names_delay_no_live_one():
+    release = threading.Event()
+
+    def lookup(name):
+        if name.startswith("dead"):
+            release.wait(30)
+        return ("10.0.0.1",)
+
+    async def ask():
+        names = Resolver(lookup)
+        dead = [asyncio.ensure_future(names.resolve(f"dead{n}.example", 0.5)) for n in range(200)]
+        await asyncio.sleep(0.05)
+        started_at = time.monotonic()
+        live = [await names.resolve(f"live{n}.example") for n in range(5)]
+        live_s = time.monotonic() - started_at
+        return await asyncio.gather(*dead), live, live_s
+
+    dead, live, live_s = asyncio.run(ask())
+    release.set()
+
+    assert dead[0] == Answer(error="the name dead0.example was not resolved within 0.5 s")
+    assert live == [Answer(("10.0.0.1",))] * 5
+    assert live_s < 0.3
+
+
+def test_a_name_known_to_be_dead_fails_at_once_and_a_proven_one_has_its_own_lane():
+    release, clock = threading.Event(), [0.0]
+
+    def lookup(name):
+        if name != "live.example":
+            release.wait(30)
+        return ("10.0.0.1",)
+
+    async def ask():
+        names = Resolver(lookup, clock=lambda: clock[0])
+        await names.resolve("live.example")
+        await asyncio.gather(*(names.resolve(f"dead{n}.example", 0.05) for n in range(300)))
+        clock[0] = 31.0
+        started_at = time.monotonic()
+        dead = await names.resolve("dead0.example")
+        live = await names.resolve("live.example")
+        return dead, live, time.monotonic() - started_at
+
+    dead, live, elapsed_s = asyncio.run(ask())
+    release.set()
+
+    assert dead.error == "the name dead0.example was not resolved within 2 s"
+    assert live == Answer(("10.0.0.1",))
+    assert elapsed_s < 0.3
+
+
+def test_a_name_that_cannot_be_one_is_an_answer():
+    answer = asyncio.run(Resolver().resolve("a" * 64 + ".example"))
+
+    assert answer.addresses == ()
+    assert "was not resolved" in answer.error
+
+
+def test_a_lookup_outlives_its_loop_in_silence():
+    release = threading.Event()
+    done = threading.Event()
+
+    def lookup(_name):
+        release.wait(5)
+        return ("10.0.0.1",)
+
+    names = Resolver(lookup)
+    asyncio.run(names.resolve("late.example", 0.01))
+    release.set()
+    Lane(1).submit(done.set)
+
+    assert done.wait(5)
+    assert asyncio.run(names.resolve("late.example")) == Answer(("10.0.0.1",))
