@@ -1,0 +1,116 @@
+"""The kernel's own clock: receive stamps on a socket, round trips from them, TCP_INFO."""
+
+import platform
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from statistics import median
+from typing import Literal, NamedTuple
+
+SO_TIMESTAMPNS = 35  # linux/socket.h on x86-64 and arm64; not in Python's socket module
+STAMP_ROOM = socket.CMSG_SPACE(16)
+TIMESPEC = struct.Struct("qq")
+# struct tcp_info (linux/tcp.h): rtt at 68, total_retrans at 100, min_rtt at 148.
+TCP_INFO = struct.Struct("68xI28xI44xI")
+# Reading the two clocks at sending takes two calls, so they may differ by this much.
+CLOCK_SLACK_NS = 100_000
+
+Ancillary = list[tuple[int, int, bytes]]
+
+
+@dataclass(frozen=True)
+class TcpInfo:
+    """What the kernel knows of the path; min_rtt_us is pure network, rtt_us is smoothed."""
+
+    rtt_us: int
+    min_rtt_us: int
+    retransmits: int
+
+
+def ask_for_stamps(sock: socket.socket) -> bool:
+    """Have the kernel stamp what this socket receives; False where it cannot."""
+    if not _keeper():
+        return False
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    return True
+
+
+def stamp_ns(ancillary: Ancillary) -> int:
+    """Read the stamp of a recvmsg in nanoseconds since the epoch, 0 where there is none."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= TIMESPEC.size:
+            seconds, nanoseconds = TIMESPEC.unpack_from(data)
+            return int(seconds * 1_000_000_000 + nanoseconds)
+    return 0
+
+
+def tcp_info(sock: socket.socket) -> TcpInfo | None:
+    """Read TCP_INFO; None for a unix socket or a kernel that has no min_rtt."""
+    try:
+        rtt_us, retransmits, min_rtt_us = TCP_INFO.unpack(
+            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size)
+        )
+    except (AttributeError, OSError, struct.error):
+        return None
+    return TcpInfo(rtt_us, min_rtt_us, retransmits)
+
+
+@cache
+def _keeper() -> socket.socket | None:
+    """Keep stamping on for the process: the kernel starts it late, after the first asks."""
+    if platform.system() != "Linux":
+        return None
+    keeper = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        keeper.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    except OSError:
+        keeper.close()
+        return None
+    return keeper
+
+
+class Sample(NamedTuple):
+    """One PING: sent by the wall clock and by the monotonic one, stamped, and read (ns)."""
+
+    sent_wall_ns: int
+    sent_ns: int
+    stamp_ns: int
+    read_ns: int
+
+
+@dataclass(frozen=True)
+class Pings:
+    """Round trips in microseconds, in the order they were made.
+
+    clock says who stopped them: "kernel", its receive stamp, or "user", ourselves, late by
+    as much as the event loop was busy. probe_lag_us is the median of that lateness,
+    None where it cannot be known. error is the text PING was refused with, if it was.
+    """
+
+    rtts_us: tuple[int, ...]
+    clock: Literal["kernel", "user"]
+    probe_lag_us: int | None
+    error: str | None = None
+
+
+def measured(samples: Sequence[Sample], error: str | None = None) -> Pings:
+    """Turn samples into round trips; those without a believable stamp are dropped.
+
+    The user clock serves for all of them where fewer than half have one: a unix
+    socket, another system, or a wall clock that was stepped meanwhile.
+    """
+    user_ns = [sample.read_ns - sample.sent_ns for sample in samples]
+    kernel_ns = [sample.stamp_ns - sample.sent_wall_ns for sample in samples]
+    pairs = list(zip(kernel_ns, user_ns, strict=True))
+    believed = [(kernel, user) for kernel, user in pairs if 0 < kernel <= user + CLOCK_SLACK_NS]
+    if not samples or 2 * len(believed) < len(samples):
+        return Pings(tuple(_us(ns) for ns in user_ns), "user", None, error)
+    lag_ns = median(user - kernel for kernel, user in believed)
+    rtts_us = tuple(_us(kernel) for kernel, _ in believed)
+    return Pings(rtts_us, "kernel", max(_us(lag_ns), 0), error)
+
+
+def _us(ns: float) -> int:
+    return round(ns / 1000)
