@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+# Petrol; step 500 is light enough for the active menu entry in dark.
+PRIMARY = {
+    "50": "oklch(97% .012 220)",
+    "100": "oklch(94% .025 220)",
+    "200": "oklch(88% .045 220)",
+    "300": "oklch(80% .07 220)",
+    "400": "oklch(74% .085 220)",
+    "500": "oklch(68% .1 220)",
+    "600": "oklch(50% .09 220)",
+    "700": "oklch(42% .075 220)",
+    "800": "oklch(36% .065 220)",
+    "900": "oklch(30% .055 220)",
+    "950": "oklch(22% .04 220)",
+}
+
+
+def _asset(path: str) -> Callable[[HttpRequest], str]:
+    return lambda _request: static(path)
+
+
+def _entry(title: Any, icon: str, route: str, **more: Any) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(route), **more}
+
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Pairkeeper",
     "SITE_HEADER": "Pairkeeper",
-    "SITE_SUBHEADER": "EmailEngine + Redis fleet",
+    "SITE_SUBHEADER": _("EmailEngine + Redis fleet"),
+    "SITE_SYMBOL": "join",
+    "SITE_URL": None,
+    "SHOW_BACK_BUTTON": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "6px",
+    "COLORS": {"primary": PRIMARY},
+    "STYLES": [_asset("portal/portal.css")],
+    "SCRIPTS": [_asset("portal/portal.js")],
 }

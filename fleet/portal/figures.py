@@ -1,0 +1,64 @@
+"""Figures as people read them: shares, ages and instants, always floored, never rounded up."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from checks.render import THIN, duration
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def share(part: int, whole: int) -> str:
+    """Write a share of a fleet with one decimal: `91.0%`, and 100.0% only for all of them."""
+    if whole == 0:
+        return "–"
+    return f"{part * 1000 // whole / 10:.1f}%"
+
+
+def short_age(seconds: float) -> str:
+    """Write an age in one unit: `38 s` below 2 min, `97 min` below 2 h, `27 h` below 2 d, `3 d`."""
+    whole = max(int(seconds), 0)
+    if whole < 2 * MINUTE:
+        return f"{whole}{THIN}s"
+    if whole < 2 * HOUR:
+        return f"{whole // MINUTE}{THIN}min"
+    if whole < 2 * DAY:
+        return f"{whole // HOUR}{THIN}h"
+    return f"{whole // DAY:,}{THIN}d"
+
+
+def long_age(seconds: float) -> str:
+    """Write an age in two units at most: `14 min`, `3 h 12 min`, `6 d 13 h`."""
+    return duration(max(int(seconds), 0))
+
+
+def instant(at: datetime) -> str:
+    """Write an instant in the reader's time zone: `21 Nov 2026, 14:18 UTC`."""
+    local = timezone.localtime(at)
+    return f"{date_format(local, 'j M Y, H:i')} {local.tzname()}"
+
+
+def clock(at: datetime) -> str:
+    """Write the time of day in the reader's time zone: `14:18 UTC`."""
+    local = timezone.localtime(at)
+    return f"{date_format(local, 'H:i')} {local.tzname()}"
+
+
+def age(at: datetime, now: datetime, *, is_long: bool = False) -> SafeString:
+    """Give an age as <time>, with the instant as its title."""
+    seconds = (now - at).total_seconds()
+    text = long_age(seconds) if is_long else short_age(seconds)
+    return time_tag(at, text)
+
+
+def time_tag(at: datetime, text: str) -> SafeString:
+    """Give a <time> that shows `text` and knows the instant."""
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), instant(at), text
+    )
