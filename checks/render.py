@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 THIN = "\u202f"  # no-break thin space between a number and its unit
@@ -12,7 +12,7 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 
 def _floored(value: float, decimals: int) -> float:
-    factor = 10**decimals
+    factor: float = 10**decimals
     return math.floor(value * factor + 1e-9) / factor
 
 
@@ -57,12 +57,14 @@ def pairs(value: Any) -> str:
     return ", ".join(f"{seconds}/{changes}" for seconds, changes in value)
 
 
-UNITS = {
+UNITS: Mapping[str, Callable[[Any], str]] = {
     "size": size,
     "ms": milliseconds,
     "duration": duration,
     "percent": percent,
     "pairs": pairs,
+    "save_points": save_points,
+    "save_lines": save_lines,
     "count": lambda value: f"{value:,}",
 }
 
@@ -72,7 +74,7 @@ class _Units(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         unit = UNITS.get(format_spec)
-        return str(unit(value)) if unit else str(format(value, format_spec))
+        return unit(value) if unit else str(format(value, format_spec))
 
 
 _FORMATTER = _Units()
