@@ -248,12 +248,14 @@ class RedisFacts:
     master_replid: str | Missing = NOT_READ
     master_replid2: str | Missing = NOT_READ
     cluster_enabled: bool | Missing = NOT_READ
+    cluster_state: str | Missing = NOT_READ  # ok, fail: read only where cluster mode is on
     # Keyspace (INFO)
     keys_by_database: Mapping[str, int] | Missing = NOT_READ  # {"8": 1200}
     # Named CONFIG parameters
     stop_writes_on_bgsave_error: bool | Missing = NOT_READ  # read with the health group
     min_replicas_to_write: int | Missing = NOT_READ  # read with the health group
     save: tuple[tuple[int, int], ...] | Missing = NOT_READ  # ((seconds, changes), …); () = off
+    snapshot_cron: str | Missing = NOT_READ  # Dragonfly's schedule instead of save; "" = off
     appendfsync: str | Missing = NOT_READ
     tcp_keepalive_s: int | Missing = NOT_READ
     timeout_s: int | Missing = NOT_READ
@@ -275,6 +277,7 @@ class Queue:
     active_count: int
     delayed_count: int
     is_paused: bool | Missing
+    oldest_waiting_s: float | Missing = NOT_READ  # age of the job that waits longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +293,7 @@ class EmailEngineFacts:
     key_prefix: str
     health_status: int | Missing
     health_s: float | Missing
+    network_us: float | Missing = NOT_READ  # TCP connect time: the path to EmailEngine alone
     version: str | Missing = NOT_READ
     started_at: datetime | Missing = NOT_READ  # process_start_time_seconds
     uptime_s: float | Missing = NOT_READ
@@ -314,8 +318,9 @@ class Since:
     last_visit_s: float | Missing
     last_answer_s: float | Missing  # seconds since Redis last answered well
     is_restarted: bool | Missing = NOT_READ
-    recent_rtt_us: tuple[float, ...] = ()
+    recent_rtt_us: tuple[float, ...] = ()  # all measured from rtt_vantage
     recent_stall_us: tuple[float, ...] = ()
+    rtt_vantage: str = ""  # "EmailEngine", "probe eu-1"
 
 
 _UNATTESTED = Missing("unattested", "not attested")

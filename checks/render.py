@@ -57,6 +57,16 @@ def pairs(value: Any) -> str:
     return ", ".join(f"{seconds}/{changes}" for seconds, changes in value)
 
 
+def save_points(value: Any) -> str:
+    """Write save points as CONFIG SET takes them: `900 1 300 10`."""
+    return " ".join(f"{seconds} {changes}" for seconds, changes in value)
+
+
+def save_lines(value: Any) -> str:
+    """Write save points as a configuration file takes them, one to a line."""
+    return "\n".join(f"save {seconds} {changes}" for seconds, changes in value)
+
+
 UNITS: Mapping[str, Callable[[Any], str]] = {
     "size": size,
     "ms": milliseconds,
