@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from fleet.registry.models import Target
+from fleet.registry.models import Target, Zone
 
 
 class PairSchedule(models.Model):
@@ -36,7 +37,11 @@ class PairSchedule(models.Model):
 
 
 class PairState(models.Model):
-    """A pair as lists show it: one narrow row, updated in place by every visit."""
+    """A pair as lists show it: one narrow row, updated in place by every visit.
+
+    What every visit changes stands last and together, because the write-ahead log carries an
+    updated row from its first changed byte to its last.
+    """
 
     class Compliance(models.TextChoices):
         NON_COMPLIANT = "non_compliant", _("Non-compliant")
@@ -66,7 +71,8 @@ class PairState(models.Model):
     worst_short = models.CharField(max_length=120, blank=True)
     worst_rule_id = models.CharField(max_length=80, blank=True)
     oldest_opened_at = models.DateTimeField(null=True)
-    # {rule id: reason code} of core rules that are unknown; coverage per cadence
+    # {rule id: reason code} of core rules that are unknown; coverage per cadence, in the order of
+    # fleet/inspections/cadences.py
     core_unknown = models.JSONField(default=dict)
     conclusive_counts = ArrayField(models.SmallIntegerField(), default=list)
     applicable_counts = ArrayField(models.SmallIntegerField(), default=list)
@@ -75,25 +81,26 @@ class PairState(models.Model):
     version = models.CharField(max_length=40, blank=True)
     emailengine_version = models.CharField(max_length=40, blank=True)
     is_redis_only = models.BooleanField(default=True)
-    rtt_us = models.IntegerField(null=True)
     rtt_vantage = models.CharField(max_length=60, blank=True)  # "EmailEngine", "probe eu-1", ""
-    used_ratio = models.FloatField(null=True)
     ceiling_bytes = models.BigIntegerField(null=True)
     last_save_at = models.DateTimeField(null=True)
     last_backup_at = models.DateTimeField(null=True)
-    # When each cadence was last judged, and when Redis last answered
-    health_at = models.DateTimeField(null=True)
-    latency_at = models.DateTimeField(null=True)
+    # When the rarer cadences were last judged
     persistence_at = models.DateTimeField(null=True)
     stats_at = models.DateTimeField(null=True)
     backup_at = models.DateTimeField(null=True)
-    checked_at = models.DateTimeField(null=True)
-    answered_at = models.DateTimeField(null=True)
     # What the next visit compares with
     run_id = models.CharField(max_length=40, blank=True)
+    # What every visit changes: when it looked, when Redis last answered, what it measured
     blocked_clients = models.IntegerField(null=True)
     recent_rtt_us = ArrayField(models.IntegerField(), default=list)
     recent_stall_us = ArrayField(models.IntegerField(), default=list)
+    rtt_us = models.IntegerField(null=True)
+    used_ratio = models.FloatField(null=True)
+    health_at = models.DateTimeField(null=True)
+    latency_at = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.target_id} {self.compliance}/{self.health}"
@@ -125,3 +132,24 @@ class LatestFacts(models.Model):
 
     def __str__(self) -> str:
         return f"{self.target_id} {self.cadence}"
+
+
+class ConnectionTest(models.Model):
+    """One "Test connection": what to try and how far it got, kept for minutes.
+
+    A worker of the zone tries it, for only there does the answer mean something. `draft` holds
+    secrets in their stored form alone; `result` is the ladder of fleet/inspections/ladder.py.
+    """
+
+    zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="+")
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+"
+    )
+    asked_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    draft = models.JSONField()
+    result = models.JSONField(null=True)
+
+    def __str__(self) -> str:
+        return f"test {self.pk} from {self.zone_id}"
