@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 Reason = Literal[
     "dns",
@@ -133,6 +133,11 @@ def or_else(value: T | Missing, default: T) -> T:
     return default if isinstance(value, Missing) else value
 
 
+def readable(**facts: object) -> dict[str, Any]:
+    """Keep the facts that are known, by name: evidence that supports a verdict but does not decide it."""
+    return {name: value for name, value in facts.items() if not isinstance(value, Missing)}
+
+
 NOT_READ = Missing("undetermined", "not read in this visit")
 NOT_CONFIGURED = Missing("not_configured", "not registered")
 
@@ -152,7 +157,7 @@ class RoundTrips:
     p95_us: float
     max_us: float
     clock: Literal["kernel", "user"]
-    probe_lag_us: float
+    probe_lag_us: float | Missing  # unknown with the user clock
     network_us: float | Missing
     connect_us: float | Missing
     retransmits: int | Missing
