@@ -99,12 +99,15 @@ class Running:
         kill_session(self.process.pid)
 
     def _with_log(self, sentence: str) -> str:
-        with self.log_path.open("rb") as log:
-            log.seek(self.log_start_bytes)
-            lines = log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
-        return "\n".join(
-            [f"{sentence}; the end of {self.log_path}:", *(f"    {line}" for line in lines)]
-        )
+        return with_log(sentence, self.log_path, self.log_start_bytes)
+
+
+def with_log(sentence: str, log_path: Path, start_bytes: int) -> str:
+    """Add the end of what a log has gained since start_bytes."""
+    with log_path.open("rb") as log:
+        log.seek(start_bytes)
+        lines = log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
+    return "\n".join([f"{sentence}; the end of {log_path}:", *(f"    {line}" for line in lines)])
 
 
 def ending(code: int) -> str:

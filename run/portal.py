@@ -9,10 +9,11 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-from run.children import Child, RunError
+from run.children import Child, RunError, with_log
 from run.folders import CHECKOUT
 from run.launch import ending_with_us
 
@@ -55,27 +56,24 @@ def allowed_hosts(host: str) -> str:
     return ",".join(dict.fromkeys(["127.0.0.1", "localhost", "[::1]", host, socket.gethostname()]))
 
 
-def manage(words: Iterable[str], env: Mapping[str, str], log: Path | None = None) -> None:
+def manage(words: Sequence[str], env: Mapping[str, str], log: Path | None = None) -> None:
     """Run a management command; its output goes to the log, or to the terminal where none is given.
 
-    Raises RunError with the end of its output when it fails.
+    Raises RunError, with what the command wrote into the log, when it fails.
     """
-    argv = [*MANAGE, *words]
-    if log is None:
-        done = subprocess.run(ending_with_us(argv), env={**os.environ, **env}, check=False)
-    else:
-        with log.open("ab") as sink:
-            done = subprocess.run(
-                ending_with_us(argv),
-                env={**os.environ, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
+    with log.open("ab") if log else nullcontext() as sink:
+        start_bytes = sink.tell() if sink else 0
+        done = subprocess.run(
+            ending_with_us([*MANAGE, *words]),
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL if sink else None,
+            stdout=sink,
+            stderr=subprocess.STDOUT if sink else None,
+            check=False,
+        )
     if done.returncode != 0:
-        told = f"; see the end of {log}" if log else ""
-        raise RunError(f"manage.py {' '.join(words)} ended with code {done.returncode}{told}")
+        sentence = f"manage.py {' '.join(words)} ended with code {done.returncode}"
+        raise RunError(with_log(sentence, log, start_bytes) if log else sentence)
 
 
 def fingerprint(*patterns: str) -> str:

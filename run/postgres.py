@@ -149,7 +149,7 @@ def says_ready(pid_file: Path) -> bool:
         lines = pid_file.read_text().splitlines()
     except FileNotFoundError:
         return False
-    return len(lines) >= 8 and lines[7].strip() == "ready"  # noqa: PLR2004 (the line's number, as said above)
+    return len(lines) >= 8 and lines[7].strip() == "ready"
 
 
 @contextmanager

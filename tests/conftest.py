@@ -1,0 +1,57 @@
+"""One PostgreSQL for all tests, and what the settings need; skips that must not happen in CI."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from run import keys, postgres
+
+SERVER = pytest.StashKey[ExitStack]()
+# Set by .ci/run, where browser and TLS servers are installed: a test that skips there is a fault.
+IN_CI = os.environ.get("PAIRKEEPER_CI") == "1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the settings their environment, and only then their name, which makes pytest-django read them.
+
+    Only the controller starts the database; xdist's workers inherit its address.
+    """
+    os.environ.setdefault("SECRET_KEY", keys.new_secret_key())
+    os.environ.setdefault("FLEET_KEYS", keys.new_fleet_key())
+    os.environ.setdefault("PROFILE", "embedded")
+    os.environ.setdefault("BROKER_URL", "memory://")
+    os.environ["STATICFILES_STORAGE"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    if not hasattr(config, "workerinput") and needs_database(config):
+        server = config.stash[SERVER] = ExitStack()
+        os.environ["DATABASE_URL"] = server.enter_context(postgres.throwaway())
+    os.environ.setdefault("DATABASE_URL", "sqlite://:memory:")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.settings")
+
+
+def needs_database(config: pytest.Config) -> bool:
+    """Say whether a chosen path can hold a test of the portal; the others need no server."""
+    pure = (Path("tests/checks"), Path("tests/run"))
+    chosen = [Path(word.split("::")[0]) for word in config.args]
+    chosen = [path.relative_to(config.rootpath) if path.is_absolute() else path for path in chosen]
+    return not all(any(path.is_relative_to(folder) for folder in pure) for path in chosen)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the database."""
+    if SERVER in config.stash:
+        config.stash[SERVER].close()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in CI that skipped a test: everything a test may need is installed there."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if IN_CI and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why a run without failures is red."""
+    if IN_CI and terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line("PAIRKEEPER_CI=1: no test may be skipped here", red=True)

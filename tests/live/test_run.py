@@ -1,0 +1,192 @@
+"""`python -m run`, as a person uses it: started, looked at, stopped, killed, started again."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from run.folders import CHECKOUT
+from tests.servers import free_port
+
+pytestmark = pytest.mark.live
+
+READY_WITHIN_S = 90
+REPLACED = (
+    "DATABASE_URL",
+    "BROKER_URL",
+    "STATICFILES_STORAGE",
+    "PROFILE",
+    "SECRET_KEY",
+    "FLEET_KEYS",
+)
+
+
+class Run:
+    """One run on a home of its own."""
+
+    def __init__(self, home: Path, output: Path, port: int, *options: str) -> None:
+        self.home, self.output, self.port = home, output, port
+        env = {name: value for name, value in os.environ.items() if name not in REPLACED}
+        env |= {"PAIRKEEPER_HOME": str(home), "PORT": str(self.port)}
+        with self.output.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "run", *options],
+                cwd=CHECKOUT, env=env, stdout=out, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def told(self) -> str:
+        return self.output.read_text()
+
+    def wait_until_told(self, line: str) -> None:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while line not in self.told():
+            assert self.process.poll() is None, self.told()
+            assert time.monotonic() < deadline, self.told()
+            time.sleep(0.05)
+
+    def wait_until_ready(self) -> None:
+        self.wait_until_told(f"Pairkeeper is ready: http://127.0.0.1:{self.port}/\n")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def processes(self) -> dict[int, str]:
+        """Every living process with this home in its command line or environment, or working in it.
+
+        Servers write their title over both; what stays is the folder they work in.
+        """
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes()
+                known = (
+                    words + (folder / "environ").read_bytes() + bytes((folder / "cwd").readlink())
+                )
+            except OSError:
+                continue
+            if words and os.fsencode(self.home) in known:
+                found[int(folder.name)] = words.replace(b"\0", b" ").decode()
+        return found
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Start runs that are surely ended after the test."""
+    runs = []
+
+    def start(*options, port=None):
+        output = tmp_path / f"{len(runs)}.out"
+        runs.append(Run(tmp_path / "home", output, port or free_port(), *options))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.stop(signal.SIGKILL)
+
+
+def test_it_serves_keeps_its_data_and_leaves_nothing(started):
+    run = started()
+    run.wait_until_ready()
+    password_line = "Operator account: operator"
+    assert run.told().count(password_line) == 1
+    with urllib.request.urlopen(f"http://127.0.0.1:{run.port}/", timeout=10) as page:
+        assert page.status == 200
+    assert any("postgres" in words for words in run.processes().values())
+
+    second = started()
+    assert second.process.wait(30) == 1
+    assert second.told() == (
+        f"Pairkeeper already runs on {run.home} (process {run.process.pid}): "
+        "stop that one first, or set PAIRKEEPER_HOME to another folder.\n"
+    )
+
+    assert run.stop(signal.SIGINT) == 0
+    assert run.told().endswith("Stopping …\nStopped.\n")
+    assert run.processes() == {}
+
+    began = time.monotonic()
+    again = started()
+    again.wait_until_ready()
+    assert time.monotonic() - began < 5.0  # design.md: warm start
+    assert password_line not in again.told()
+    assert again.stop() == 0
+
+
+def test_a_killed_supervisor_leaves_no_orphan_and_starts_again(started):
+    run = started()
+    run.wait_until_ready()
+
+    run.stop(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while run.processes() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert run.processes() == {}
+
+    again = started()
+    again.wait_until_ready()
+    assert again.stop() == 0
+
+
+@pytest.mark.parametrize("victim", ["valkey-server", "run.worker", "gunicorn", "bin/postgres"])
+def test_a_dead_child_stops_the_rest_and_is_named(started, victim):
+    run = started()
+    run.wait_until_ready()
+    mine = run.process.pid
+    children = {
+        number: words for number, words in run.processes().items() if parent(number) == mine
+    }
+    (child,) = [number for number, words in children.items() if victim in words]
+
+    os.kill(child, signal.SIGKILL)
+
+    assert run.process.wait(60) == 1
+    assert "was ended by SIGKILL; the end of" in run.told()
+    assert run.processes() == {}
+
+
+def parent(process_id):
+    """Read a process' parent from the kernel."""
+    return int(Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_taken_port_is_told_in_one_sentence(started):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = started(port=port)
+
+        assert run.process.wait(30) == 1
+
+    assert run.told() == (
+        f"Cannot listen on 127.0.0.1:{port} (Address already in use): "
+        "stop what uses it, or set PORT to another port.\n"
+    )
+
+
+def test_stopping_in_the_middle_of_the_first_start_is_clean(started):
+    run = started()
+    run.wait_until_told("new database")
+
+    assert run.stop(signal.SIGINT) == 0
+    assert run.processes() == {}
+
+    again = started()
+    again.wait_until_ready()
+    assert again.stop() == 0
+
+
+def test_services_alone_and_a_management_command_on_them(started):
+    run = started("--services-only")
+    run.wait_until_told("The services are ready.\n")
+
+    command = started("--manage", "migrate", "--plan")
+    assert command.process.wait(60) == 0
+    assert "Planned operations" in command.told()
+    assert run.stop() == 0
