@@ -4,6 +4,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
+import django
 import pytest
 
 from run import keys, postgres
@@ -28,6 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["DATABASE_URL"] = server.enter_context(postgres.throwaway())
     os.environ.setdefault("DATABASE_URL", "sqlite://:memory:")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.settings")
+    if needs_database(config):
+        django.setup()
 
 
 def needs_database(config: pytest.Config) -> bool:
