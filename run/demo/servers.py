@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from run import valkey
 from run.children import Child, RunError
@@ -92,7 +94,7 @@ def write_config(pair: DemoPair, port: int, home: Path) -> Path:
 
 
 def _is_ready(pair: DemoPair, port: int, home: Path) -> bool:
-    client = redis.Redis(port=port, socket_timeout=ANSWER_WITHIN_S, client_name="pairkeeper-demo")
+    client = redis.Redis(port=port, socket_timeout=ANSWER_WITHIN_S, retry=Retry(NoBackoff(), 0))
     with client:
         try:
             client.ping()
