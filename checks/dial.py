@@ -246,14 +246,15 @@ async def _connected(sock: socket.socket, timeout_s: float) -> int:
     """Wait for the kernel's verdict on a connection under way: 0 or an errno."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(sock, _settle, done)
+    fd = sock.fileno()
+    loop.add_writer(fd, _settle, done)
     try:
         async with asyncio.timeout(timeout_s):
             await done
     except TimeoutError:
         return errno.ETIMEDOUT
     finally:
-        loop.remove_writer(sock)
+        loop.remove_writer(fd)
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 

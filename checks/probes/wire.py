@@ -129,7 +129,7 @@ class Wire:
         self._replies: list[Reply] = []
         self._samples: list[Sample] = []
         self._stamp_ns = self._read_ns = self._sent_wall_ns = self._sent_ns = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[WireError | None] | None = None
         self._handle: Callable[[bytes], None] = self._feed
         self._receive: Callable[[bytes], None] = self._on_plain
         self._hub = hub(self._loop)
@@ -200,19 +200,22 @@ class Wire:
         if self._error:
             raise self._error
         self._waiter = self._loop.create_future()
-        await self._waiter
+        if error := await self._waiter:
+            raise error
 
     def _wake(self) -> None:
         self._handle = self._feed
+        self._settle(None)
+
+    def _settle(self, error: WireError | None) -> None:
         if self._waiter and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(error)
 
     def _fail(self, reason: Reason, text: str) -> None:
         """End the conversation: now if someone waits, else when someone next does."""
         self._deafen()
         self._error = self._error or WireError(reason, text)
-        if self._waiter and not self._waiter.done():
-            self._waiter.set_exception(self._error)
+        self._settle(self._error)
 
     def _deafen(self) -> None:
         self._hub.unwatch(self._fd)

@@ -9,11 +9,14 @@ from contextlib import contextmanager
 
 import hiredis
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from checks.dial import Dialed
 from checks.egress import EgressRules
 from checks.probes.replies import encode
 from checks.probes.tls import Tls
-from checks.probes.wire import Endpoint, WireError, connect
+from checks.probes.wire import Endpoint, Wire, WireError, connect
 
 RULES = EgressRules(allow_loopback=True, allow_unix=True)
 INFO, PING = encode("INFO"), encode("PING")
@@ -379,3 +382,36 @@ def test_hung_servers_do_not_delay_a_live_one():
 
     with serving(saying(b"")) as hung_port, serving(ponging) as live_port:
         assert asyncio.run(talk(hung_port, live_port)) < 1.0
+
+
+CRUMBS = [
+    b"+OK\r\n",
+    b"-ERR no\r\n",
+    b"*2\r\n",
+    b"$3\r\nabc\r\n",
+    b"$9",
+    b"%1\r\n",
+    b"\r\n",
+    b":7\r\n",
+]
+
+
+@given(st.lists(st.sampled_from(CRUMBS) | st.binary(max_size=20), max_size=12), st.integers(1, 3))
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_end_in_replies_or_in_a_wire_error(parts, count):
+    async def talk():
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0)
+        wire = Wire(Dialed(ours, "pair", 0, 0))
+        try:
+            theirs.sendall(b"".join(parts))
+            theirs.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(5):
+                return len(await wire.pipeline([PING] * count)) == count
+        except WireError as error:
+            return bool(str(error))
+        finally:
+            wire.close()
+            theirs.close()
+
+    assert asyncio.run(talk())
