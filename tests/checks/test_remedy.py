@@ -1,0 +1,193 @@
+import json
+import string
+
+import pytest
+
+from checks import remedy
+from checks.catalog import BY_ID
+from checks.facts import NOT_READ, REASONS, Engine, Missing
+from checks.remedy import Piece, RenderedRemediation, Server, observed, render, required, title
+from checks.rule import Effect, Outcome, Severity, Verdict, failed, passed, unknown
+from tests.checks.sample_rules import MemoryLimits, licence, memory, redis_facts
+
+GIB = 1024**3
+EVIDENCE = {"wanted_bytes": 4 * GIB, "used_ratio": 0.85}
+VALKEY = Server(Engine.VALKEY, "8.0.1", "redis-0417.example", "/etc/valkey/valkey.conf")
+ARGUMENTS = Piece(f"--maxmemory {4 * GIB} --maxmemory-policy noeviction", is_code=True)
+
+
+def prose(text):
+    return Piece(text, is_code=False)
+
+
+def code(text):
+    return Piece(text, is_code=True)
+
+
+def test_everything_is_rendered_for_the_server():
+    assert render(memory, "", EVIDENCE, VALKEY) == RenderedRemediation(
+        do="Set maxmemory to 4.0\u202fGiB",
+        why="Valkey 8.0.1 on redis-0417.example may use 80%.",
+        now=(code(f"CONFIG SET maxmemory {4 * GIB}"),),
+        durable=(
+            code(f"maxmemory {4 * GIB}\nmaxmemory-policy noeviction"),
+            prose("In /etc/valkey/valkey.conf on redis-0417.example, or run CONFIG REWRITE."),
+        ),
+        verify=(
+            code("valkey-cli CONFIG GET maxmemory"),
+            prose(f"must answer {4 * GIB}, as in valkey.conf"),
+        ),
+        risk="None.",
+        undo=(),
+        effect=Effect.NO_RESTART,
+        engine_label="Valkey 8.0.1",
+        tested_versions=(),
+        is_tested=False,
+    )
+
+
+def test_limits_of_a_policy_are_filled_in():
+    rendered = render(memory, "", EVIDENCE, VALKEY, MemoryLimits(warn_used_ratio=0.7))
+
+    assert rendered.why == "Valkey 8.0.1 on redis-0417.example may use 70%."
+
+
+@pytest.mark.parametrize(
+    ("server", "notes"),
+    [
+        (
+            Server(Engine.REDIS, "7.0", "r1", ""),
+            (
+                prose(
+                    "This server was started without a configuration file: "
+                    "put it in the manifest, or give it as an argument:"
+                ),
+                ARGUMENTS,
+            ),
+        ),
+        (
+            Server(Engine.KEYDB, "6.3", "k1", NOT_READ),
+            (
+                prose(
+                    "In keydb.conf on k1, or run CONFIG REWRITE if the server was started with "
+                    "a file; if it was started without one, as an argument or in its manifest:"
+                ),
+                ARGUMENTS,
+            ),
+        ),
+        (
+            Server(Engine.MEMURAI, "4", "", "C:\\memurai.conf"),
+            (prose("In C:\\memurai.conf, or run CONFIG REWRITE."),),
+        ),
+    ],
+)
+def test_where_the_line_goes_depends_on_how_the_server_was_started(server, notes):
+    assert render(memory, "", EVIDENCE, server).durable[1:] == notes
+
+
+def test_a_providers_own_steps_get_no_configuration_file():
+    rendered = render(memory, "", EVIDENCE, Server(Engine.ELASTICACHE, "7.1", "e1", ""))
+
+    assert rendered.now == (prose("Choose a larger node type."),)
+    assert rendered.durable == (code("aws elasticache modify-cache-cluster"),)
+    assert rendered.effect is Effect.CONSOLE
+
+
+def test_a_cause_picks_its_remediation():
+    assert render(licence, "unpaid", {}, VALKEY).why == (
+        "Without a licence work stops after 7 days."
+    )
+    assert render(licence, "", {}, VALKEY).do == "Restart EmailEngine"
+    assert render(licence, "a cause of long ago", {}, VALKEY).do == "Restart EmailEngine"
+
+
+def test_figures_that_an_older_reading_lacks_are_not_made_up():
+    rendered = render(memory, "", {}, VALKEY)
+
+    absent = "The last reading did not give wanted_bytes: check now, and this is filled in."
+    assert (rendered.do, rendered.now) == (absent, (prose(absent),))
+    assert rendered.durable == (prose(absent),)
+
+
+def test_a_servers_words_cannot_break_out_of_a_command():
+    server = Server(Engine.VALKEY, "8\n", "a\r\nFLUSHALL", "/etc/x\nFLUSHALL")
+
+    rendered = render(memory, "", EVIDENCE, server)
+
+    assert rendered.why == "Valkey 8  on a  FLUSHALL may use 80%."
+    assert rendered.durable[1] == prose("In /etc/x FLUSHALL on a  FLUSHALL, or run CONFIG REWRITE.")
+
+
+def test_a_server_that_did_not_answer_has_its_registered_host():
+    server = Server.read(Missing("refused", "x"), host="redis-1")
+
+    assert server == Server(Engine.UNKNOWN, "", "redis-1", NOT_READ)
+    assert server.label == "Unknown engine"
+
+
+def test_a_server_is_read_from_its_facts():
+    facts = redis_facts(version="8.0.1", config_file="")
+
+    assert Server.read(facts) == Server(Engine.VALKEY, "8.0.1", "10.0.0.7", "")
+    assert Server.read(redis_facts()) == Server(Engine.VALKEY, "", "10.0.0.7", NOT_READ)
+
+
+def test_tested_versions_are_those_of_the_live_tests(tmp_path, monkeypatch):
+    proof = tmp_path / "proof.json"
+    proof.write_text(json.dumps({memory.id: {"valkey": ["7.2.7", "8.0.1"], "redis": ["6.2"]}}))
+    monkeypatch.setattr(remedy, "PROOF", proof)
+    remedy.proof.cache_clear()
+    try:
+        rendered = render(memory, "", EVIDENCE, VALKEY)
+        other = render(memory, "", EVIDENCE, Server(Engine.VALKEY, "9.1", "x"))
+    finally:
+        remedy.proof.cache_clear()
+
+    assert (rendered.tested_versions, rendered.is_tested) == (("7.2.7", "8.0.1"), True)
+    assert (other.tested_versions, other.is_tested) == (("7.2.7", "8.0.1"), False)
+
+
+def test_the_proof_names_rules_and_engines_that_exist():
+    for rule_id, engines in remedy.proof().items():
+        assert BY_ID[rule_id].id == rule_id
+        for engine, versions in engines.items():
+            assert Engine(engine)
+            assert versions == tuple(dict.fromkeys(versions))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        (passed(used_ratio=0.5), "50%"),
+        (failed("m", short="s", severity=Severity.INFO, used_ratio=0.85), "85%"),
+        (unknown("no_permission", "INFO is refused"), "INFO is refused"),
+        (Verdict(Outcome.DISABLED, message="switched off by policy"), "switched off by policy"),
+        (failed("an older message", short="s", severity=Severity.INFO), "an older message"),
+        (passed(), "not read"),
+    ],
+)
+def test_observed(verdict, text):
+    assert observed(memory, verdict) == text
+
+
+def test_required_and_title_carry_the_limits_in_force():
+    limits = MemoryLimits(warn_used_ratio=0.7)
+
+    assert (required(memory), required(memory, limits=limits)) == ("< 80%", "< 70%")
+    assert title(memory, limits) == "Memory stays below 70%"
+
+
+def test_required_that_hangs_on_evidence_is_the_title_without_it():
+    assert required(licence, {"wanted": "the plan"}) == "as the plan wants"
+    assert required(licence) == "The licence lasts"
+
+
+@pytest.mark.parametrize("engine", Engine)
+def test_every_engine_has_a_client_and_a_file(engine):
+    assert remedy.cli_name(engine).endswith("-cli")
+    assert remedy.conf_name(engine).endswith(".conf")
+
+
+def test_marks_are_names():
+    assert remedy._marks("{a} {limits.b:percent} {{c}} {a:size}") == ("a", "limits")
+    assert all(set(reason) <= {*string.ascii_lowercase, "_"} for reason in REASONS)
