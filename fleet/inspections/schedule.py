@@ -1,0 +1,179 @@
+"""Who is due, and who has it: claims with a lease, and "check now"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal, NamedTuple
+
+from django.db import connection, transaction
+
+from fleet.inspections.models import PairSchedule, PairState
+from fleet.registry.models import Pair, Target
+
+LEASE: Final = timedelta(seconds=60)
+WORKER_SEEN: Final = timedelta(seconds=60)
+# A cadence due within this rides along: a visit costs more than a cadence.
+RIDES_ALONG: Final = timedelta(seconds=5)
+
+
+class Claim(NamedTuple):
+    """One pair to visit: nobody else records it while this claim number is current.
+
+    `bits` are the due cadences (fleet/inspections/cadences.py).
+    """
+
+    target_id: int
+    claim: int
+    bits: int
+    zone: str
+    is_slow: bool
+    is_asked: bool
+
+
+class Progress(NamedTuple):
+    """How far a "check now" is; `worker_seen_at` is the last sign of life in the pair's zone.
+
+    queued: not yet taken up · checking: a worker has it · no_worker: queued, and nobody is there
+    to take it · done: answered (checked_at tells when the pair was last read).
+    """
+
+    state: Literal["queued", "checking", "no_worker", "done"]
+    asked_at: datetime | None
+    checked_at: datetime | None
+    worker_seen_at: datetime | None
+    zone: str
+
+
+def ensure_schedule(now: datetime) -> int:
+    """Give every pair without a schedule or a state one: due now, unverified. Returns how many were new."""
+    pairs = Pair.objects.exclude(target__state=Target.State.ARCHIVED)
+    new = pairs.filter(target__schedule=None).values_list("pk", flat=True)
+    due = dict.fromkeys(
+        (f"{name}_due_at" for name in ("health", "latency", "persistence", "stats", "backup", "next")),
+        now,
+    )
+    made = PairSchedule.objects.bulk_create(
+        [PairSchedule(target_id=pk, **due) for pk in new], ignore_conflicts=True, batch_size=1000
+    )
+    stateless = pairs.filter(target__pair_state=None).values_list("pk", "emailengine_url")
+    PairState.objects.bulk_create(
+        [PairState(target_id=pk, is_redis_only=not url) for pk, url in stateless],
+        ignore_conflicts=True,
+        batch_size=1000,
+    )
+    return len(made)
+
+
+# Rows that somebody else is claiming are skipped, so that any number of dispatchers may run.
+CLAIM: Final = """
+WITH due AS (
+    SELECT s.target_id
+    FROM inspections_pairschedule s JOIN registry_target t ON t.id = s.target_id
+    WHERE s.next_due_at <= %(now)s
+      AND (s.lease_until IS NULL OR s.lease_until <= %(now)s)
+      AND t.state = 'active'
+      AND t.zone_id IN (SELECT zone_id FROM registry_worker WHERE last_seen_at > %(seen)s)
+    ORDER BY s.next_due_at
+    LIMIT %(limit)s
+    FOR UPDATE OF s SKIP LOCKED
+)
+UPDATE inspections_pairschedule s
+SET claim = s.claim + 1, lease_until = %(lease)s
+FROM due
+JOIN registry_target t ON t.id = due.target_id
+JOIN registry_zone z ON z.id = t.zone_id
+WHERE s.target_id = due.target_id
+RETURNING s.target_id, s.claim,
+    (s.health_due_at <= %(soon)s)::int
+        + (s.latency_due_at <= %(soon)s)::int * 2
+        + (s.persistence_due_at <= %(soon)s)::int * 4
+        + (s.stats_due_at <= %(soon)s)::int * 8
+        + (s.backup_due_at <= %(soon)s)::int * 16,
+    z.slug, s.is_slow, s.asked_at IS NOT NULL
+"""
+
+
+def claim_due(now: datetime, limit: int) -> list[Claim]:
+    """Take up to `limit` due pairs, longest due first, for a minute: nobody else gets them meanwhile.
+
+    Only active pairs of zones in which a worker was seen within 60 s. Safe at any concurrency.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            CLAIM,
+            {
+                "now": now,
+                "seen": now - WORKER_SEEN,
+                "lease": now + LEASE,
+                "soon": now + RIDES_ALONG,
+                "limit": limit,
+            },
+        )
+        return [Claim(*row) for row in cursor.fetchall()]
+
+
+def release(claims: Iterable[Claim]) -> None:
+    """Give back claims whose message was not sent: they are due again at once."""
+    pairs = list(claims)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE inspections_pairschedule s SET lease_until = NULL"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS v(target_id, claim)"
+            " WHERE s.target_id = v.target_id AND s.claim = v.claim",
+            [[one.target_id for one in pairs], [one.claim for one in pairs]],
+        )
+
+
+def check_now(target_ids: Sequence[int], now: datetime) -> int:
+    """Ask for a visit of all cadences; returns how many pairs were asked for (active ones).
+
+    The next dispatch (within 2 s) sends them ahead of the others. A visit under way is let
+    finish and does not count as the answer. Asking again before the answer changes nothing.
+    Follow it with progress().
+    """
+    ensure_schedule(now)
+    with transaction.atomic():
+        asked = (
+            PairSchedule.objects.filter(target_id__in=target_ids, target__state="active")
+            .order_by("target_id")
+            .select_for_update(of=("self",))
+        )
+        fresh = [row.target_id for row in asked if row.asked_at is None]
+        PairSchedule.objects.filter(target_id__in=fresh).update(
+            asked_at=now,
+            health_due_at=now,
+            latency_due_at=now,
+            persistence_due_at=now,
+            stats_due_at=now,
+            backup_due_at=now,
+            next_due_at=now,
+        )
+        return len(asked)
+
+
+PROGRESS: Final = """
+SELECT s.target_id,
+    CASE WHEN s.asked_at IS NULL THEN 'done'
+         WHEN s.lease_until > %(now)s AND s.asked_at <= s.lease_until - %(lease)s THEN 'checking'
+         WHEN w.seen_at > %(seen)s THEN 'queued'
+         ELSE 'no_worker' END,
+    s.asked_at, p.checked_at, w.seen_at, z.slug
+FROM inspections_pairschedule s
+JOIN registry_target t ON t.id = s.target_id
+JOIN registry_zone z ON z.id = t.zone_id
+LEFT JOIN inspections_pairstate p ON p.target_id = s.target_id
+LEFT JOIN (SELECT zone_id, max(last_seen_at) AS seen_at FROM registry_worker GROUP BY zone_id) w
+    ON w.zone_id = t.zone_id
+WHERE s.target_id = ANY(%(ids)s)
+"""
+
+
+def progress(target_ids: Sequence[int], now: datetime) -> dict[int, Progress]:
+    """Tell how far each "check now" is, by target id; one query. Pairs never scheduled are absent."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            PROGRESS,
+            {"ids": list(target_ids), "now": now, "seen": now - WORKER_SEEN, "lease": LEASE},
+        )
+        return {row[0]: Progress(*row[1:]) for row in cursor.fetchall()}
