@@ -83,13 +83,13 @@ def parse_redis_url(text: str) -> RedisAddress:
     """
     parts = _take_apart(text, "Redis", ("redis", "rediss", "unix"))
     user, _, password = parts.userinfo.partition(":")
-    who = {"user": _decoded(user, "user"), "password": _decoded(password, "password")}
+    user, password = _decoded(user, "user"), _decoded(password, "password")
     if parts.scheme == "unix":
         database = _database("", parts.query)
-        return RedisAddress(port=0, path=_socket_path(parts), database=database, **who)
+        return RedisAddress("", 0, _socket_path(parts), database, user, password)
     host, port = _host_and_port(parts.authority, REDIS_PORT, "Redis")
     database = _database(parts.path.strip("/"), parts.query)
-    return RedisAddress(host, port, "", database, **who, is_tls=parts.scheme == "rediss")
+    return RedisAddress(host, port, "", database, user, password, parts.scheme == "rediss")
 
 
 def parse_emailengine_url(text: str) -> EmailEngineAddress:

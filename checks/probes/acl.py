@@ -1,0 +1,60 @@
+"""Which account does the probe want? One line per engine, made from the commands it really sends."""
+
+from collections.abc import Mapping
+
+from checks.facts import Engine
+from checks.probes.redis_commands import CLIENT_NAME, RIGHTS
+
+# What a provider keeps to itself; naming it in a rule makes the provider refuse the rule.
+CLOSED: Mapping[Engine, frozenset[str]] = {
+    Engine.ELASTICACHE: frozenset({"config|get"}),
+    Engine.MEMORYDB: frozenset({"config|get"}),
+    Engine.UPSTASH: frozenset({"config|get"}),
+}
+# Dragonfly knows no rights for single subcommands of these. Source: its ACL documentation.
+DRAGONFLY_WHOLE = ("config", "cluster", "client")
+ACL_NOTES: Mapping[Engine, str] = {
+    Engine.DRAGONFLY: "Dragonfly cannot grant CONFIG GET or CLIENT LIST alone: +config and"
+    " +client allow their other subcommands too.",
+    Engine.REDIS: "For Redis 6.0 and 6.1 leave out resetchannels.",
+    Engine.ELASTICACHE: "CONFIG is closed on ElastiCache: what it would tell stays not verified.",
+    Engine.MEMORYDB: "CONFIG is closed on MemoryDB: what it would tell stays not verified.",
+    Engine.UPSTASH: "CONFIG is closed on Upstash: what it would tell stays not verified.",
+}
+
+
+def acl_rules(engine: Engine) -> str:
+    """List the rights that the probe uses on this engine, and no other, as ACL rules."""
+    rights = [right for right in RIGHTS if right not in CLOSED.get(engine, ())]
+    if engine is Engine.DRAGONFLY:
+        rights = sorted({_whole(right) for right in rights} - {"client|setname"})
+    # KeyDB and Redis 6.0 have been tried without resetchannels only.
+    channels = "" if engine is Engine.KEYDB else "resetchannels "
+    return f"resetkeys {channels}-@all " + " ".join(f"+{right}" for right in rights)
+
+
+def acl_line(engine: Engine, user: str = CLIENT_NAME) -> str:
+    """Write the one line that creates our account with the least rights; paste it into the CLI.
+
+    On ElastiCache and MemoryDB it is a line for the provider's own command line.
+    """
+    rules = acl_rules(engine)
+    if engine is Engine.ELASTICACHE:
+        return (
+            f"aws elasticache create-user --user-id {user} --user-name {user} --engine redis"
+            f' --passwords "CHOOSE-A-PASSWORD" --access-string "on {rules}"'
+        )
+    if engine is Engine.MEMORYDB:
+        return (
+            f"aws memorydb create-user --user-name {user} --authentication-mode"
+            f' Type=password,Passwords="CHOOSE-A-PASSWORD" --access-string "on {rules}"'
+        )
+    return f"ACL SETUSER {user} on >CHOOSE-A-PASSWORD {rules}"
+
+
+def _whole(right: str) -> str:
+    container, _, _ = right.partition("|")
+    return container if container in DRAGONFLY_WHOLE else right
+
+
+ACL_LINES: Mapping[Engine, str] = {engine: acl_line(engine) for engine in Engine}
