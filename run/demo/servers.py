@@ -85,6 +85,8 @@ def write_config(pair: DemoPair, port: int, home: Path) -> Path:
         "daemonize": "no",
         **pair.settings,
     }
+    if "cluster-enabled" in lines:
+        lines["cluster-port"] = str(free_ports(1)[0])  # else port + 10000, which may not exist
     if pair.fault == "wrong-password":
         lines["requirepass"] = secrets.token_urlsafe(12)
     path = home / f"{pair.program}.conf"
