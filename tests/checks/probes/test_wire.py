@@ -265,7 +265,7 @@ def test_a_slow_drip_ends_at_the_deadline():
     with serving(talk) as port, pytest.raises(TimeoutError):
         visit(Endpoint("127.0.0.1", port), within_s=0.3)
 
-    assert time.monotonic() - started_at < 1.0
+    assert time.monotonic() - started_at < 2.5
 
 
 def test_a_server_that_reads_nothing_and_answers_nothing():
@@ -381,7 +381,7 @@ def test_hung_servers_do_not_delay_a_live_one():
             await wire.pipeline([PING])
 
     with serving(saying(b"")) as hung_port, serving(ponging) as live_port:
-        assert asyncio.run(talk(hung_port, live_port)) < 1.0
+        assert asyncio.run(talk(hung_port, live_port)) < 2.5
 
 
 CRUMBS = [
