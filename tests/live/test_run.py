@@ -1,12 +1,15 @@
 """`python -m run`, as a person uses it: started, looked at, stopped, killed, started again."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 
 import pytest
@@ -92,13 +95,28 @@ def started(tmp_path):
             run.stop(signal.SIGKILL)
 
 
+def signed_in_path(run):
+    """Sign in with the password that was printed; give the path one lands on."""
+    name, password = re.search(r"account: (\S+) +password: (\S+)", run.told()).groups()
+    cookies = CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+    login = f"http://127.0.0.1:{run.port}/admin/login/?next=/admin/"
+    with browser.open(login, timeout=10) as page:
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.read().decode()).group(
+            1
+        )
+    words = {"username": name, "password": password, "csrfmiddlewaretoken": token}
+    with browser.open(login, urllib.parse.urlencode(words).encode(), timeout=10) as page:
+        assert page.status == 200
+        return urllib.parse.urlparse(page.url).path
+
+
 def test_it_serves_keeps_its_data_and_leaves_nothing(started):
     run = started()
     run.wait_until_ready()
     password_line = "Operator account: operator"
     assert run.told().count(password_line) == 1
-    with urllib.request.urlopen(f"http://127.0.0.1:{run.port}/", timeout=10) as page:
-        assert page.status == 200
+    assert signed_in_path(run) == "/admin/"
     assert any("postgres" in words for words in run.processes().values())
 
     second = started()
