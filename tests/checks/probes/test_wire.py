@@ -5,7 +5,6 @@ import socket
 import struct
 import threading
 import time
-from contextlib import contextmanager
 
 import hiredis
 import pytest
@@ -17,61 +16,11 @@ from checks.egress import EgressRules
 from checks.probes.replies import encode
 from checks.probes.tls import Tls
 from checks.probes.wire import Endpoint, Wire, WireError, connect
+from tests.loopback import ponging, saying, serving
 
 RULES = EgressRules(allow_loopback=True, allow_unix=True)
 INFO, PING = encode("INFO"), encode("PING")
 RESET = struct.pack("ii", 1, 0)
-
-
-@contextmanager
-def serving(talk, family=socket.AF_INET, address=("127.0.0.1", 0)):
-    """Run talk(connection) in a thread for each connection; yield the port or path."""
-    server = socket.socket(family)
-    server.bind(address)
-    server.listen(64)
-
-    def attend(connection):
-        with connection:
-            try:
-                talk(connection)
-            except OSError:
-                return  # the client left, as it should
-
-    def accept():
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            threading.Thread(target=attend, args=(connection,), daemon=True).start()
-
-    thread = threading.Thread(target=accept)
-    thread.start()
-    try:
-        name = server.getsockname()
-        yield name if family == socket.AF_UNIX else name[1]
-    finally:
-        server.shutdown(socket.SHUT_RDWR)
-        server.close()
-        thread.join()
-
-
-def saying(answer, *, then_wait=True):
-    """Answer the first bytes with these, whatever they were."""
-
-    def talk(connection):
-        connection.recv(65536)
-        connection.sendall(answer)
-        while then_wait and connection.recv(65536):
-            pass
-
-    return talk
-
-
-def ponging(connection, delay_s=0.0):
-    while connection.recv(65536):
-        time.sleep(delay_s)
-        connection.sendall(b"+PONG\r\n")
 
 
 def visit(endpoint, commands=(PING,), pings=0, within_s=5.0, **limits):
