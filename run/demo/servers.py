@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import redis
@@ -91,8 +92,18 @@ def write_config(pair: DemoPair, port: int, home: Path) -> Path:
         lines["requirepass"] = secrets.token_urlsafe(12)
     path = home / f"{pair.program}.conf"
     path.touch(mode=0o600)
-    path.write_text("".join(f"{name} {value}\n" for name, value in lines.items()))
+    path.write_text("".join(f"{name} {value}\n" for name, value in _one_save_a_line(lines)))
     return path
+
+
+def _one_save_a_line(lines: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Write one save point a line: Redis 6.2 silently saves never when a line holds two."""
+    for name, value in lines.items():
+        words = value.split()
+        if name == "save" and len(words) > 2:
+            yield from ((name, " ".join(words[i : i + 2])) for i in range(0, len(words), 2))
+        else:
+            yield name, value
 
 
 def _is_ready(pair: DemoPair, port: int, home: Path) -> bool:
