@@ -1,0 +1,245 @@
+"""What does Redis do when memory runs out: refuse, or delete? The eviction policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from checks.facts import Missing, PairFacts, RedisFacts, known, readable
+from checks.render import percent
+from checks.rule import (
+    JSON,
+    Code,
+    Effect,
+    Group,
+    Kind,
+    Limits,
+    Remediation,
+    Severity,
+    Steps,
+    Verdict,
+    failed,
+    passed,
+    rule,
+    unknown,
+)
+from checks.rules.memory import ceiling_for, ram_of
+
+_EVICTS = (
+    "When memory runs out Redis deletes keys of its choice: mailbox indexes, credentials and "
+    "queued mail among them, without a word."
+)
+_ANSWERS = (Code("CONFIG GET maxmemory-policy"), "must answer noeviction.")
+_REFUSES = (
+    "With noeviction a Redis at its maxmemory refuses writes instead; {room}. Keep it clear of its "
+    "ceiling."
+)
+_ELASTICACHE = (
+    Code(
+        "aws elasticache modify-cache-parameter-group --cache-parameter-group-name MY-GROUP "
+        "--parameter-name-values ParameterName=maxmemory-policy,ParameterValue=noeviction"
+    ),
+    (
+        "A default group cannot be changed: make an own one of the same family first, and let the "
+        "replication group use it."
+    ),
+)
+_MEMORYDB = (
+    Code(
+        "aws memorydb update-parameter-group --parameter-group-name MY-GROUP "
+        "--parameter-name-values ParameterName=maxmemory-policy,ParameterValue=noeviction"
+    ),
+    (
+        "A default group cannot be changed: make an own one of the same family first, and let the "
+        "cluster use it."
+    ),
+)
+_GROUP_LASTS = (
+    "The parameter group is lasting; keep it in the place your infrastructure is built from."
+)
+_GROUP_UNDO = "Set the parameter back to {maxmemory_policy}."
+_DRAGONFLY = Steps(
+    do="Switch cache_mode off",
+    now="Restart Dragonfly with the argument below, after a snapshot (SAVE): it then refuses writes "
+    "instead of evicting.",
+    durable="--cache_mode=false as an argument, or in the manifest.",
+    verify=(Code("INFO memory"), "must answer maxmemory_policy:noeviction."),
+    undo="Restart it with --cache_mode=true.",
+    effect=Effect.RESTART,
+)
+_UPSTASH = Steps(
+    do="Switch eviction off in the Upstash console",
+    now="In the Upstash console, switch Eviction off for this database.",
+    durable="The switch stays until you change it.",
+    verify=(Code("INFO memory"), "must no longer answer maxmemory_policy:{maxmemory_policy}."),
+    undo="Switch Eviction on again.",
+    effect=Effect.CONSOLE,
+)
+_AWS = Steps(
+    now=_ELASTICACHE,
+    durable=_GROUP_LASTS,
+    undo=_GROUP_UNDO,
+    effect=Effect.CONSOLE,
+    verify=(Code("INFO memory"), "must answer maxmemory_policy:noeviction."),
+)
+_AWS_MEMORYDB = Steps(
+    now=_MEMORYDB,
+    durable=_GROUP_LASTS,
+    undo=_GROUP_UNDO,
+    effect=Effect.CONSOLE,
+    verify=(Code("INFO memory"), "must answer maxmemory_policy:noeviction."),
+)
+NOEVICTION = Remediation(
+    why=_EVICTS,
+    do="Set maxmemory-policy to noeviction",
+    now=Code("CONFIG SET maxmemory-policy noeviction"),
+    durable=Code("maxmemory-policy noeviction"),
+    verify=_ANSWERS,
+    risk=_REFUSES,
+    undo=Code("CONFIG SET maxmemory-policy {maxmemory_policy}"),
+    dragonfly=_DRAGONFLY,
+    upstash=_UPSTASH,
+    elasticache=_AWS,
+    memorydb=_AWS_MEMORYDB,
+)
+ADD_RAM_FIRST = replace(
+    NOEVICTION,
+    do="Add RAM and raise maxmemory, then set maxmemory-policy to noeviction",
+    now=(
+        (
+            "Add RAM first, {needed_ram_bytes:size} or more on {host}, and set maxmemory to "
+            "{suggested_maxmemory_bytes:size}: without room noeviction refuses every write at once."
+        ),
+        "Then:",
+        Code("CONFIG SET maxmemory-policy noeviction"),
+    ),
+    effect=Effect.RESTART,
+)
+ROOM_FIRST = Remediation(
+    why=_EVICTS,
+    do="Raise maxmemory, then set maxmemory-policy to noeviction",
+    now=(
+        "Give it room first, or every write is refused at once; see that {host} holds it:",
+        Code("CONFIG SET maxmemory {suggested_maxmemory_bytes}"),
+        Code("CONFIG SET maxmemory-policy noeviction"),
+    ),
+    durable=Code("maxmemory {suggested_maxmemory_bytes}\nmaxmemory-policy noeviction"),
+    verify=_ANSWERS,
+    risk=_REFUSES,
+    undo=(
+        Code("CONFIG SET maxmemory-policy {maxmemory_policy}"),
+        Code("CONFIG SET maxmemory {maxmemory_bytes}"),
+    ),
+    dragonfly=_DRAGONFLY,
+    upstash=_UPSTASH,
+    elasticache=_AWS,
+    memorydb=_AWS_MEMORYDB,
+)
+
+VOLATILE: Final = "volatile-"
+DELETES_ANY: Final = ("allkeys-", "eviction", "optimistic-volatile")
+
+
+@dataclass(frozen=True)
+class EvictionLimits(Limits):
+    """The share of maxmemory from which on the remedy makes room before it switches."""
+
+    room_first_used_ratio: float = 0.90
+
+
+@rule(
+    id="redis.eviction-policy",
+    kind=Kind.REQUIREMENT,
+    group=Group.PERSISTENCE,
+    title="Redis never evicts keys",
+    severity=Severity.CRITICAL,
+    source="S0, S1, EE",
+    observed="{maxmemory_policy}",
+    required="noeviction",
+    reads="INFO memory, stats: one round trip, part of the visit's INFO",
+    limits=EvictionLimits(),
+    core=True,
+    remediation={
+        "policy": NOEVICTION,
+        "full": ROOM_FIRST,
+        "full-add-ram": ADD_RAM_FIRST,
+    },
+)
+def eviction_policy(facts: PairFacts, limits: EvictionLimits) -> Verdict:
+    """Judge maxmemory_policy: noeviction is wanted, volatile-* takes only keys with an expiry.
+
+    Everything else that evicts may take any key. A server without maxmemory evicts nothing yet:
+    the policy is judged all the same, for the limit may be set at any time.
+
+    Source: S0 and S1 prefer noeviction and allow volatile-* with a caveat; EmailEngine itself
+    warns of every policy but noeviction.
+    """
+    redis = known(facts.redis)
+    policy = known(redis.maxmemory_policy)
+    if policy == "noeviction":
+        return passed(maxmemory_policy=policy, **_evidence(redis))
+    if policy.startswith(VOLATILE):
+        severity, which = Severity.WARNING, "keys that have an expiry"
+    elif policy.startswith(DELETES_ANY):
+        severity, which = Severity.CRITICAL, "any key"
+    else:
+        return unknown("undetermined", f"{policy} is no eviction policy that we know")
+    return _evicting(facts, redis, limits, policy, severity, which)
+
+
+def _evicting(
+    facts: PairFacts,
+    redis: RedisFacts,
+    limits: EvictionLimits,
+    policy: str,
+    severity: Severity,
+    which: str,
+) -> Verdict:
+    ratio, room = _used_ratio(redis), ceiling_for(_used_bytes(redis), ram_of(facts))
+    is_full = ratio is not None and ratio >= limits.room_first_used_ratio
+    told = _memory_told(redis, ratio)
+    return failed(
+        f"maxmemory-policy is {policy}: Redis may evict {which}, {_harm(redis)}{told}; "
+        "it must be noeviction",
+        short=f"maxmemory-policy is {policy}",
+        severity=severity,
+        cause=("full" if room.fits else "full-add-ram") if is_full else "policy",
+        maxmemory_policy=policy,
+        room=told,
+        suggested_maxmemory_bytes=room.size_bytes,
+        needed_ram_bytes=room.needed_ram_bytes,
+        **_evidence(redis),
+    )
+
+
+def _evidence(redis: RedisFacts) -> dict[str, JSON]:
+    ratio = _used_ratio(redis)
+    return {
+        **readable(evicted_keys_count=redis.evicted_keys, maxmemory_bytes=redis.maxmemory_bytes),
+        **({} if ratio is None else {"used_ratio": ratio}),
+    }
+
+
+def _used_bytes(redis: RedisFacts) -> int:
+    return 0 if isinstance(redis.used_memory_bytes, Missing) else redis.used_memory_bytes
+
+
+def _used_ratio(redis: RedisFacts) -> float | None:
+    """Return the used share of maxmemory, or None where there is no limit or it was not read."""
+    maxmemory = redis.maxmemory_bytes
+    if isinstance(maxmemory, Missing) or not maxmemory:
+        return None
+    return None if isinstance(redis.used_memory_bytes, Missing) else _used_bytes(redis) / maxmemory
+
+
+def _harm(redis: RedisFacts) -> str:
+    evicted = redis.evicted_keys
+    if isinstance(evicted, Missing):
+        return ""
+    return f"and has evicted {evicted:,} since it started: " if evicted else "nothing is lost yet: "
+
+
+def _memory_told(redis: RedisFacts, ratio: float | None) -> str:
+    if ratio is not None:
+        return f"memory is at {percent(ratio)} of maxmemory"
+    return "no maxmemory is set" if redis.maxmemory_bytes == 0 else "its memory was not read"
