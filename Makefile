@@ -28,8 +28,8 @@ demo-remove: $(VENV)/run.stamp ## remove the demo fleet's pairs, tenants and his
 
 test: check ## static checks and all tests
 	$(PYTEST) -n 2 -m 'not live and not browser and not slow'
-	$(PYTEST) -m live
-	$(PYTEST) -m 'browser and not live'
+	$(PYTEST) -m '(live or slow) and not browser'
+	$(PYTEST) -m browser
 
 check: $(VENV)/dev.stamp ## format, lint, types, migrations, house rules
 	$(BIN)/ruff format --check .
@@ -49,12 +49,12 @@ lock: $(BIN)/uv ## remake the locks from pyproject.toml
 # Installing is a step of its own per lock, done again only when its lock has changed.
 $(VENV)/run.stamp: requirements/embedded.txt $(VENV)/venv.stamp
 	@echo "  installing what make run needs …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/embedded.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/embedded.txt
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@echo "  installing what tests need …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/dev.txt
 	@touch $@
 
 $(VENV)/venv.stamp:
@@ -66,4 +66,4 @@ $(VENV)/venv.stamp:
 
 # The lock tool alone, so that a broken or missing lock can be remade.
 $(BIN)/uv: | $(VENV)/venv.stamp
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o 'uv==[0-9.]*' pyproject.toml)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check "$$(grep -o 'uv==[0-9.]*' pyproject.toml)"

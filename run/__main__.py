@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from run import portal
+from run import demo, portal
 from run.children import RunError
 from run.folders import CHECKOUT, Folders, empty, find_folders, hold, holder
 from run.installation import environment, prepare, services
@@ -97,9 +97,7 @@ def serve_portal(folders: Folders, options: argparse.Namespace) -> None:
 
 
 def start_demo(supervisor: Supervisor, folders: Folders, env: dict[str, str]) -> None:
-    """Start the demo's servers and register them; the demo is imported only when wanted."""
-    from run import demo  # noqa: PLC0415 (a plain run must not depend on the demo)
-
+    """Start the demo's servers and register them."""
     supervisor.start(demo.start(folders.runtime, folders.home))
     timed(
         "demo fleet",
