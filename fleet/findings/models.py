@@ -39,6 +39,7 @@ class Finding(models.Model):
     evidence = models.JSONField(_("evidence"), default=dict)
     vantage = models.CharField(_("read from"), max_length=200, blank=True)
     worst = models.TextField(_("worst value"), blank=True)
+    worst_measure = models.FloatField(null=True)  # the same as a number, larger = worse
     episode = models.PositiveIntegerField(_("episode"), default=1)
     results = models.SmallIntegerField(default=0)
     results_count = models.SmallIntegerField(default=0)

@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
                 ('evidence', models.JSONField(default=dict, verbose_name='evidence')),
                 ('vantage', models.CharField(blank=True, max_length=200, verbose_name='read from')),
                 ('worst', models.TextField(blank=True, verbose_name='worst value')),
+                ('worst_measure', models.FloatField(null=True)),
                 ('episode', models.PositiveIntegerField(default=1, verbose_name='episode')),
                 ('results', models.SmallIntegerField(default=0)),
                 ('results_count', models.SmallIntegerField(default=0)),
