@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from checks.facts import NOT_READ, Engine, Missing, RedisFacts
-from checks.render import fill
+from checks.render import Blank, fill
 from checks.rule import JSON, Code, Effect, Limits, Outcome, Remediation, Rule, Text, Verdict
 
 PROOF: Final = Path(__file__).with_name("proof.json")
@@ -93,20 +93,20 @@ def render(
     """
     remedy = rule.remediation_for(cause).on(server.engine)
     values = _values(evidence, limits or rule.limits, server)
-    tested = proof().get(rule.id, {}).get(server.engine.value, ())
-    return RenderedRemediation(
-        do=_prose(remedy.do, values),
-        why=_prose(remedy.why, values),
-        now=tuple(_pieces(remedy.now, values)),
-        durable=tuple(_durable(rule, remedy, values, server)),
-        verify=tuple(_pieces(remedy.verify, values)),
-        risk=_prose(remedy.risk, values),
-        undo=tuple(_pieces(remedy.undo, values)),
-        effect=remedy.effect,
-        engine_label=server.label,
-        tested_versions=tuple(tested),
-        is_tested=server.version in tested,
-    )
+    found = _rendered(rule, remedy, values, server)
+    return replace(found, durable=(*found.durable, *_placed(rule, found, server)))
+
+
+def outline(
+    rule: Rule, cause: str = "", engine: Engine = Engine.REDIS, limits: Limits | None = None
+) -> RenderedRemediation:
+    """Render a remediation for a catalogue, with `<used ratio>` where a reading's figure goes."""
+    remedy = rule.remediation_for(cause).on(engine)
+    names = {name for text in _texts(remedy) for name in marks(text)}
+    values = {name: Blank.of(name) for name in names}
+    server = Server(engine)
+    about = {**_values({}, limits or rule.limits, server), "host": Blank.of("host")}
+    return _rendered(rule, remedy, {**values, **about}, server)
 
 
 def title(rule: Rule, limits: Limits | None = None) -> str:
@@ -129,6 +129,31 @@ def required(
     """Return what is wanted, for a table; the title where it hangs on evidence that is not there."""
     values = {**(evidence or {}), "limits": limits or rule.limits}
     return title(rule, limits) if _absent(rule.required, values) else fill(rule.required, values)
+
+
+def _rendered(
+    rule: Rule, remedy: Remediation, values: Mapping[str, Any], server: Server
+) -> RenderedRemediation:
+    tested = proof().get(rule.id, {}).get(server.engine.value, ())
+    return RenderedRemediation(
+        do=_prose(remedy.do, values),
+        why=_prose(remedy.why, values),
+        now=tuple(_pieces(remedy.now, values)),
+        durable=tuple(_pieces(remedy.durable, values)),
+        verify=tuple(_pieces(remedy.verify, values)),
+        risk=_prose(remedy.risk, values),
+        undo=tuple(_pieces(remedy.undo, values)),
+        effect=remedy.effect,
+        engine_label=server.label,
+        tested_versions=tested,
+        is_tested=server.version in tested,
+    )
+
+
+def _texts(remedy: Remediation) -> Iterator[str]:
+    yield from (remedy.do, remedy.why, remedy.risk)
+    for text in (remedy.now, remedy.durable, remedy.verify, remedy.undo):
+        yield from text if isinstance(text, tuple) else (text,)
 
 
 @cache
@@ -191,28 +216,25 @@ def _prose(text: str, values: Mapping[str, Any]) -> str:
 
 
 @cache
-def _marks(template: str) -> tuple[str, ...]:
-    """List the names a template wants: `{limits.warn_ratio:percent}` wants `limits`."""
+def marks(template: str) -> tuple[str, ...]:
+    """List the names that a template wants: `{limits.warn_ratio:percent}` wants `limits`."""
     found = (name for _, name, _, _ in string.Formatter().parse(template) if name)
     return tuple(dict.fromkeys(name.partition(".")[0].partition("[")[0] for name in found))
 
 
 def _absent(template: str, values: Mapping[str, Any]) -> list[str]:
-    return [name for name in _marks(template) if name not in values]
+    return [name for name in marks(template) if name not in values]
 
 
 # --- Make it last: where the line goes
 
 
-def _durable(
-    rule: Rule, remedy: Remediation, values: Mapping[str, Any], server: Server
-) -> Iterator[Piece]:
-    pieces = tuple(_pieces(remedy.durable, values))
-    yield from pieces
-    lines = [line for piece in pieces if piece.is_code for line in piece.text.splitlines()]
-    is_setting = rule.id.startswith("redis.") and lines and all(map(_is_setting, lines))
-    if is_setting and remedy.effect in (Effect.NO_RESTART, Effect.RESTART):
-        yield from _placed(lines, server)
+def _placed(rule: Rule, found: RenderedRemediation, server: Server) -> Iterator[Piece]:
+    """Say where configuration lines go, by how the server was started; nothing of other texts."""
+    lines = [line for piece in found.durable if piece.is_code for line in piece.text.splitlines()]
+    is_ours = rule.id.startswith("redis.") and found.effect in (Effect.NO_RESTART, Effect.RESTART)
+    if is_ours and lines and all(map(_is_setting, lines)):
+        yield from _place(lines, server)
 
 
 def _is_setting(line: str) -> bool:
@@ -221,7 +243,7 @@ def _is_setting(line: str) -> bool:
     return name.islower() and name.replace("-", "").isalpha()
 
 
-def _placed(lines: Iterable[str], server: Server) -> Iterator[Piece]:
+def _place(lines: Iterable[str], server: Server) -> Iterator[Piece]:
     """Say where configuration lines go, by how the server was started."""
     host = f" on {_one_line(server.host)}" if server.host else ""
     arguments = _arguments(lines)

@@ -79,10 +79,23 @@ UNITS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+class Blank(str):
+    """What stands in a text for a figure that only a reading gives: `<used ratio>`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, name: str) -> Blank:
+        """Name the figure in words, without its unit's letters getting in the way."""
+        return cls(f"<{name.replace('_', ' ')}>")
+
+
 class _Units(string.Formatter):
     """str.format with our unit names as format specs; attribute access only one level deep."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Blank):
+            return value
         unit = UNITS.get(format_spec)
         return unit(value) if unit else str(format(value, format_spec))
 

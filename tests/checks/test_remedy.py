@@ -189,5 +189,26 @@ def test_every_engine_has_a_client_and_a_file(engine):
 
 
 def test_marks_are_names():
-    assert remedy._marks("{a} {limits.b:percent} {{c}} {a:size}") == ("a", "limits")
+    assert remedy.marks("{a} {limits.b:percent} {{c}} {a:size}") == ("a", "limits")
     assert all(set(reason) <= {*string.ascii_lowercase, "_"} for reason in REASONS)
+
+
+def test_an_outline_names_the_figures_that_a_reading_gives():
+    found = remedy.outline(memory, engine=Engine.VALKEY)
+
+    assert found == RenderedRemediation(
+        do="Set maxmemory to <wanted bytes>",
+        why="Valkey  on <host> may use 80%.",
+        now=(code("CONFIG SET maxmemory <wanted bytes>"),),
+        durable=(code("maxmemory <wanted bytes>\nmaxmemory-policy noeviction"),),
+        verify=(
+            code("valkey-cli CONFIG GET maxmemory"),
+            prose("must answer <wanted bytes>, as in valkey.conf"),
+        ),
+        risk="None.",
+        undo=(),
+        effect=Effect.NO_RESTART,
+        engine_label="Valkey",
+        tested_versions=(),
+        is_tested=False,
+    )
