@@ -45,7 +45,7 @@ from checks.probes.redis_config import (
 )
 from checks.probes.redis_info import Fields, read_info, without_info
 from checks.probes.replies import Reply, classify, safe_text
-from checks.probes.stamps import Pings
+from checks.probes.stamps import UNKNOWN_RTT_US, Pings
 from checks.probes.tls import Tls
 from checks.probes.wire import Endpoint, Wire, WireError, connect
 from checks.rule import Cadence
@@ -55,7 +55,6 @@ MAX_LISTED_CLIENTS = 10_000
 RAW_LIMIT = 65_536
 # Resolving and connecting, 2 s each, and a TLS handshake of 3 s.
 CONNECT_S: Final = 7.0
-UNKNOWN_RTT_US = 2**31
 Raw = tuple[tuple[str, str], ...]
 VERIFIED: Final = Tls()
 DEFAULT_RULES: Final = EgressRules()

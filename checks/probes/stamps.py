@@ -14,6 +14,7 @@ STAMP_ROOM = socket.CMSG_SPACE(16)
 TIMESPEC = struct.Struct("qq")
 # struct tcp_info (linux/tcp.h): rtt at 68, total_retrans at 100, min_rtt at 148.
 TCP_INFO = struct.Struct("68xI28xI44xI")
+UNKNOWN_RTT_US = 2**31  # above this is the kernel's word for "no sample yet"
 # Reading the two clocks at sending takes two calls, so they may differ by this much.
 CLOCK_SLACK_NS = 100_000
 
