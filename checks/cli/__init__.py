@@ -1,0 +1,1 @@
+"""The command line: one pair inspected from a shell, without a database."""

@@ -1,0 +1,81 @@
+"""The inspection as a Nagios plugin says it: one line and its perfdata, then one line per fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from checks.cli.inspection import Inspection
+from checks.remedy import marks
+from checks.rule import Limits, Outcome, Rule, Verdict
+
+WORDS: Final = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+# Unit at the end of a name: its sign in perfdata, and what the value is multiplied by.
+# Source: Nagios plugin development guidelines, performance data.
+UNITS: Final = {
+    "us": ("us", 1),
+    "ms": ("ms", 1),
+    "s": ("s", 1),
+    "bytes": ("B", 1),
+    "ratio": ("%", 100),
+    "count": ("", 1),
+}
+
+
+def nagios(done: Inspection) -> str:
+    """Write the plugin's output."""
+    more = [
+        f"{(verdict.severity or 'info').upper()} {rule.id}: {_clean(verdict.message)}"
+        for rule, verdict in done.fails()
+    ]
+    return "\n".join([f"{_headline(done)} | {' '.join(_perfdata(done))}", *more])
+
+
+def _headline(done: Inspection) -> str:
+    lamps = " and ".join(lamp.value.replace("_", "-") for lamp in done.lamps)
+    parts = [f"{WORDS[done.status]} - {lamps}"]
+    fails = done.fails()
+    if fails:
+        more = f" and {len(fails) - 1} more" if len(fails) > 1 else ""
+        parts.append(f": {_clean(fails[0][1].short)}{more}")
+    unknowns = len(done.tally.unknowns)
+    if unknowns:
+        parts.append(f"; {unknowns} not verified")
+    return "".join(parts)
+
+
+def _perfdata(done: Inspection) -> Iterator[str]:
+    """List what was observed with its limits, and the counts."""
+    for rule, verdict in done.rows():
+        if verdict.outcome in (Outcome.PASS, Outcome.FAIL):
+            yield from _measures(rule, verdict, done.policy[rule.id].limits)
+    yield f"fails={len(done.tally.fails)}"
+    yield f"not_verified={len(done.tally.unknowns)}"
+    yield f"conclusive={done.tally.conclusive};;;0;{done.tally.applicable}"
+
+
+def _measures(rule: Rule, verdict: Verdict, limits: Limits) -> Iterator[str]:
+    """Write the numbers that the rule's own table shows."""
+    for name in marks(rule.observed):
+        value = verdict.evidence.get(name)
+        unit = UNITS.get(name.rpartition("_")[2])
+        if unit is None or isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        sign, factor = unit
+        warn = _threshold(getattr(limits, f"warn_{name}", None), factor)
+        critical = _threshold(getattr(limits, f"critical_{name}", None), factor)
+        shown = f"{rule.id}.{name}={_number(value * factor)}{sign}"
+        yield f"{shown};{warn};{critical}" if warn or critical else shown
+
+
+def _threshold(limit: float | None, factor: int) -> str:
+    return "" if limit is None else _number(limit * factor)
+
+
+def _number(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _clean(text: str) -> str:
+    """Keep a message from ending the line or beginning the perfdata."""
+    return " ".join(text.replace("|", "/").split())
