@@ -6,9 +6,33 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from checks.rule import Rule, rules_in
-from checks.rules import engine, eviction, memory, reach, writes
+from checks.rules import (
+    durability,
+    emailengine,
+    engine,
+    eviction,
+    latency,
+    memory,
+    network,
+    persistence,
+    queues,
+    reach,
+    writes,
+)
 
-TOPICS = (reach, writes, engine, eviction, memory)
+TOPICS = (
+    reach,
+    writes,
+    engine,
+    eviction,
+    memory,
+    durability,
+    persistence,
+    network,
+    latency,
+    emailengine,
+    queues,
+)
 
 RULES: tuple[Rule, ...] = tuple(found for topic in TOPICS for found in rules_in(topic))
 BY_ID: Mapping[str, Rule] = MappingProxyType(

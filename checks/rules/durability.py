@@ -1,0 +1,354 @@
+"""Does Redis keep what it was told? Whether it saves at all, and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from checks.facts import Attested, Engine, Missing, PairFacts, RedisFacts, known, or_else
+from checks.render import duration, pairs
+from checks.rule import (
+    JSON,
+    Code,
+    Effect,
+    Group,
+    Kind,
+    Limits,
+    Remediation,
+    Severity,
+    Steps,
+    Verdict,
+    failed,
+    not_applicable,
+    passed,
+    rule,
+    unknown,
+)
+
+SavePoints = tuple[tuple[int, int], ...]
+
+# What a crash may lose with the AOF, in seconds. Source: redis.conf on appendfsync; with "no" the
+# kernel writes when it likes, on Linux within about 30 s.
+FSYNC_LOSS_S: Final = {"always": 0, "everysec": 1, "no": 30}
+WANTED_SAVE: Final[SavePoints] = ((900, 1), (300, 10))
+# Who runs persistence themselves (the provider), or has no save points (Dragonfly has a schedule).
+PROVIDERS: Final = (Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB)
+
+_LOST = (
+    "What Redis has not written to disk is gone after a crash or a restart: accounts, their "
+    "credentials, indexes and queued mail."
+)
+_FIRST_SAVE = (
+    "The first save may begin at once: it forks, so it needs free RAM for the pages that change "
+    "meanwhile, and disk space for the whole dataset."
+)
+_SET_SAVE = Code('CONFIG SET save "{wanted_save:save_points}"')
+_SAVE_LINES = Code("{wanted_save:save_lines}")
+_SAVE_ANSWERS = (
+    Code("CONFIG GET save"),
+    "must answer {wanted_save:save_points}; later rdb_saves rises in INFO persistence.",
+)
+_SAVE_UNDO = Code('CONFIG SET save "{save:save_points}"')
+_DRAGONFLY = Steps(
+    do="Let Dragonfly take snapshots",
+    now=Code('CONFIG SET snapshot_cron "*/5 * * * *"'),
+    durable='--snapshot_cron="*/5 * * * *" as an argument, or in the manifest.',
+    verify=(Code("INFO persistence"), "must show a last_success_save that moves on."),
+    risk="Each snapshot writes the whole dataset: choose the minutes so that one ends first.",
+    undo=Code('CONFIG SET snapshot_cron ""'),
+)
+_UPSTASH = Steps(
+    now="Upstash stores every write by itself; read your plan's terms on durability and backups, and "
+    "attest managed_durability.",
+    durable="The attestation stands until its date.",
+    verify="The next check must pass.",
+    risk="An attestation that does not hold is worse than none.",
+    undo="Withdraw the attestation.",
+    effect=Effect.CONSOLE,
+)
+_ELASTICACHE = Steps(
+    do="Switch automatic snapshots on, and attest managed_durability",
+    now=Code(
+        "aws elasticache modify-replication-group --replication-group-id MY-GROUP "
+        "--snapshot-retention-limit 7 --snapshot-window 03:00-04:00 --apply-immediately"
+    ),
+    durable="Keep it in the place your infrastructure is built from; then attest managed_durability.",
+    verify="The group's console shows a snapshot of today; the next check must pass.",
+    risk="A daily snapshot still loses up to a day: replicas in other zones narrow that.",
+    undo="Set the retention back to 0.",
+    effect=Effect.CONSOLE,
+)
+_MEMORYDB = Steps(
+    now="MemoryDB keeps every write in its transaction log: confirm that, and attest "
+    "managed_durability.",
+    durable="The attestation stands until its date.",
+    verify="The next check must pass.",
+    risk="MemoryDB runs as a cluster, which EmailEngine does not support.",
+    undo="Withdraw the attestation.",
+    effect=Effect.CONSOLE,
+)
+SAVE = Remediation(
+    why=_LOST,
+    do="Switch RDB snapshots on",
+    now=_SET_SAVE,
+    durable=_SAVE_LINES,
+    verify=_SAVE_ANSWERS,
+    risk=_FIRST_SAVE,
+    undo=_SAVE_UNDO,
+    dragonfly=_DRAGONFLY,
+    upstash=_UPSTASH,
+    elasticache=_ELASTICACHE,
+    memorydb=_MEMORYDB,
+)
+AOF_ONLY = Remediation(
+    why=(
+        "An AOF alone writes with every change: on a slow disk Redis waits for it, and EmailEngine "
+        "waits for Redis. RDB snapshots suit it better."
+    ),
+    do="Switch RDB snapshots on, or attest the disk's IOPS",
+    now=(
+        _SET_SAVE,
+        (
+            "Keep the AOF for now. Or, if the disk gives {limits.least_disk_iops:count} IOPS or more, "
+            "attest disk_iops."
+        ),
+    ),
+    durable=_SAVE_LINES,
+    verify=_SAVE_ANSWERS,
+    risk=(
+        "Switch the AOF off only after a good snapshot, and with CONFIG SET: a restart that finds "
+        "neither begins with an empty dataset. " + _FIRST_SAVE
+    ),
+    undo=_SAVE_UNDO,
+    dragonfly=_DRAGONFLY,
+    upstash=_UPSTASH,
+    elasticache=_ELASTICACHE,
+    memorydb=_MEMORYDB,
+)
+
+
+@dataclass(frozen=True)
+class DurabilityLimits(Limits):
+    """The I/O operations per second that a disk must give before an AOF alone will do."""
+
+    least_disk_iops: int = 10_000
+
+
+class Loss(NamedTuple):
+    """What a crash may lose at worst: seconds of changes, or None where nothing bounds it."""
+
+    window_s: int | None
+
+    @property
+    def text(self) -> str:
+        if self.window_s is None:
+            return "a crash may lose changes of any age"
+        if not self.window_s:
+            return "a crash loses nothing that was confirmed"
+        return f"a crash loses up to {duration(self.window_s)}"
+
+    def evidence(self) -> dict[str, JSON]:
+        bounded = {} if self.window_s is None else {"loss_window_s": self.window_s}
+        return {"loss": self.text, **bounded}
+
+
+@rule(
+    id="redis.durability",
+    kind=Kind.REQUIREMENT,
+    group=Group.PERSISTENCE,
+    title="Redis keeps its data through a crash",
+    severity=Severity.CRITICAL,
+    source="S0, S1",
+    observed="{persistence}; {loss}",
+    required="RDB on, or AOF on ≥ {limits.least_disk_iops:count} IOPS",
+    reads="INFO persistence, CONFIG GET save and appendfsync: one batch",
+    limits=DurabilityLimits(),
+    core=True,
+    remediation={"off": SAVE, "aof-only": AOF_ONLY},
+)
+def durability(facts: PairFacts, limits: DurabilityLimits) -> Verdict:
+    """Judge whether RDB snapshots or an AOF are on; the evidence is the worst-case loss (seconds).
+
+    Where the provider runs persistence no protocol tells it: the attestation managed_durability
+    decides.
+
+    Source: S0 and S1 prefer RDB; AOF wants a disk of 10,000 IOPS, which is attested.
+    """
+    redis = known(facts.redis)
+    attested = or_else(facts.attested, Attested())
+    if redis.engine.is_managed:
+        return _managed(redis, attested)
+    is_aof_on = or_else(redis.aof_enabled, default=False)
+    iops = or_else(attested.disk_iops, 0)
+    loss = Loss(_loss_s(redis))
+    if is_aof_on and iops >= limits.least_disk_iops:
+        return passed(persistence=_told(redis), disk_iops=iops, **loss.evidence())
+    if _has_snapshots(redis):
+        return passed(persistence=_told(redis), **loss.evidence())
+    return _without_snapshots(redis, loss, limits, iops)
+
+
+def _has_snapshots(redis: RedisFacts) -> bool:
+    """Tell whether snapshots are taken: by save points, or by Dragonfly's schedule."""
+    cron = redis.snapshot_cron
+    if not isinstance(cron, Missing):
+        return bool(cron)
+    return bool(known(redis.save))
+
+
+def _without_snapshots(
+    redis: RedisFacts, loss: Loss, limits: DurabilityLimits, iops: int
+) -> Verdict:
+    wanted: dict[str, JSON] = {
+        "wanted_save": listed(WANTED_SAVE),
+        "save": listed(or_else(redis.save, ())),
+    }
+    if isinstance(redis.snapshot_cron, Missing) and known(redis.aof_enabled):
+        attested = f"{iops:,} IOPS are attested" if iops else "the disk's IOPS are not attested"
+        return failed(
+            f"Only the AOF is on, and {attested}; switch RDB on, or attest "
+            f"{limits.least_disk_iops:,} IOPS or more",
+            short="AOF only, RDB snapshots are off",
+            severity=Severity.WARNING,
+            cause="aof-only",
+            persistence="AOF only",
+            **wanted,
+            **loss.evidence(),
+        )
+    return failed(
+        "RDB snapshots are off and no AOF is on: a restart or crash would lose all data; switch RDB on",
+        short="Persistence is off",
+        severity=Severity.CRITICAL,
+        cause="off",
+        persistence="off",
+        **wanted,
+        loss="a crash may lose everything",
+    )
+
+
+def _managed(redis: RedisFacts, attested: Attested) -> Verdict:
+    label = redis.engine.label
+    if isinstance(attested.managed_durability, Missing):
+        return unknown(
+            "unattested",
+            f"{label} runs persistence itself and tells nothing of it: attest managed_durability",
+        )
+    told: dict[str, JSON] = {"persistence": f"run by {label}"}
+    if attested.managed_durability:
+        return passed(**told, loss="durability is attested")
+    return failed(
+        f"{label} is attested to keep its data through no crash; switch durability on",
+        short="The provider does not keep data",
+        severity=Severity.CRITICAL,
+        cause="off",
+        **told,
+        wanted_save=listed(WANTED_SAVE),
+        save=[],
+        loss="a crash may lose everything",
+    )
+
+
+def _loss_s(redis: RedisFacts) -> int | None:
+    """Return the worst-case loss in seconds: of AOF and RDB, whichever keeps more.
+
+    Between snapshots a single change waits for the shortest save point of one change; without
+    such a point it may wait for ever.
+    """
+    fsync = or_else(redis.appendfsync, "")
+    windows = [seconds for seconds, changes in or_else(redis.save, ()) if changes <= 1]
+    if redis.aof_enabled is True and fsync in FSYNC_LOSS_S:
+        windows.append(FSYNC_LOSS_S[fsync])
+    return min(windows, default=None)
+
+
+def _told(redis: RedisFacts) -> str:
+    save = or_else(redis.save, ())
+    cron = or_else(redis.snapshot_cron, "")
+    parts = [
+        f"RDB {pairs(save)}" if save else "",
+        f"snapshots at {cron}" if cron else "",
+        "AOF" if redis.aof_enabled is True else "",
+    ]
+    return " and ".join(part for part in parts if part)
+
+
+# --- How often
+
+WEAK = Remediation(
+    why=(
+        "The rarer Redis saves, the more a crash loses: with these save points changes stay "
+        "unsaved longer than the vendor allows."
+    ),
+    do="Let Redis save more often",
+    now=_SET_SAVE,
+    durable=_SAVE_LINES,
+    verify=_SAVE_ANSWERS,
+    risk=_FIRST_SAVE,
+    undo=_SAVE_UNDO,
+)
+
+
+@dataclass(frozen=True)
+class ScheduleLimits(Limits):
+    """Save points (seconds, changes) of which each must be met by a configured one."""
+
+    required_pairs: SavePoints = WANTED_SAVE
+
+
+@rule(
+    id="redis.rdb-schedule",
+    kind=Kind.REQUIREMENT,
+    group=Group.PERSISTENCE,
+    title="RDB save points are at least as strict as {limits.required_pairs:pairs}",
+    severity=Severity.WARNING,
+    source="S1",
+    observed="{told}",
+    required="{limits.required_pairs:pairs}",
+    reads="CONFIG GET save, INFO persistence: one batch",
+    limits=ScheduleLimits(),
+    not_on=(*PROVIDERS, Engine.DRAGONFLY),
+    remediation=WEAK,
+)
+def rdb_schedule(facts: PairFacts, limits: ScheduleLimits) -> Verdict:
+    """Judge whether each required save point (S, C) is met by a configured one: s ≤ S and c ≤ C.
+
+    Exact, without heuristics: `300 1` alone meets both defaults, Redis' own default meets none.
+    With the AOF on the schedule does not bound the loss.
+
+    Source: S1, save 900 1 and save 300 10.
+    """
+    redis = known(facts.redis)
+    if redis.aof_enabled is True:
+        return not_applicable("The AOF is on: it bounds the loss, not the save points")
+    save = known(redis.save)
+    known(redis.aof_enabled)
+    unmet = [point for point in limits.required_pairs if not is_met(point, save)]
+    told = pairs(save) if save else "off"
+    if not unmet:
+        return passed(told=told, save=listed(save))
+    return failed(
+        f"RDB saves at {told}; save points at least as strict as {pairs(unmet)} are missing",
+        short=f"RDB schedule is {told}",
+        severity=Severity.WARNING,
+        told=told,
+        save=listed(save),
+        unmet=listed(unmet),
+        wanted_save=listed(merged(limits.required_pairs, save)),
+    )
+
+
+def listed(points: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Return save points as JSON holds them."""
+    return [list(point) for point in points]
+
+
+def is_met(required: tuple[int, int], save: SavePoints) -> bool:
+    """Tell whether some configured save point is at least as strict as the required one."""
+    return any(s <= required[0] and c <= required[1] for s, c in save)
+
+
+def merged(required: SavePoints, save: SavePoints) -> SavePoints:
+    """Lay the required points over the configured, keeping those that are stricter somewhere."""
+    kept = [(s, c) for s, c in save if not is_met((s, c), required)]
+    return tuple(sorted({*required, *kept}, reverse=True))
