@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from run import demo, portal
+from run import portal
 from run.children import RunError
 from run.folders import CHECKOUT, Folders, empty, find_folders, hold, holder
 from run.installation import environment, prepare, services
@@ -97,7 +97,9 @@ def serve_portal(folders: Folders, options: argparse.Namespace) -> None:
 
 
 def start_demo(supervisor: Supervisor, folders: Folders, env: dict[str, str]) -> None:
-    """Start the demo's servers and register them."""
+    """Start the demo's servers and register them; a plain run must not depend on the demo's packages."""
+    from run import demo  # noqa: PLC0415 (only when wanted, as the docstring says)
+
     supervisor.start(demo.start(folders.runtime, folders.home))
     timed(
         "demo fleet",
