@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 
 from checks.facts import Missing, PairFacts, Reason
 from checks.policy import DEFAULT, Policy, Settings
-from checks.rule import Cadence, Kind, Outcome, Severity, Verdict
+from checks.rule import Cadence, Kind, Outcome, Severity, Verdict, unread
 
 REACHABLE: Final = "redis.reachable"
+EMAILENGINE: Final = "emailengine."  # begins the ids of the rules that judge an EmailEngine
 DISABLED: Final = Verdict(Outcome.DISABLED, message="switched off by policy")
 
 
@@ -64,11 +65,16 @@ def evaluate(
     Where Redis did not answer, every rule but redis.reachable sees facts that depend on it:
     one finding, not twenty. A fault of a rule's own code is raised, not judged.
     """
-    behind = _behind(facts)
-    return {
-        one.rule.id: _judged(one, facts if one.rule.id == REACHABLE else behind)
-        for one in policy.due(cadences)
-    }
+    unregistered = _unregistered(facts)
+    behind = _behind(facts, unregistered)
+    verdicts = {}
+    for one in policy.due(cadences):
+        rule_id = one.rule.id
+        if unregistered and one.is_enabled and rule_id.startswith(EMAILENGINE):
+            verdicts[rule_id] = unread(unregistered)
+        else:
+            verdicts[rule_id] = _judged(one, facts if rule_id == REACHABLE else behind)
+    return verdicts
 
 
 def tally(verdicts: Mapping[str, Verdict], policy: Policy = DEFAULT) -> Tally:
@@ -137,17 +143,18 @@ def _level(worst: Mapping[Kind, int], unsure: set[Kind], kind: Kind) -> int:
     return 2 if kind in unsure else 3
 
 
-def _behind(facts: PairFacts) -> PairFacts:
+def _unregistered(facts: PairFacts) -> Missing | None:
+    """Return why there is no EmailEngine to judge, whatever its Redis does; None = there is one."""
+    found = facts.emailengine
+    return found if isinstance(found, Missing) and found.reason == "not_configured" else None
+
+
+def _behind(facts: PairFacts, unregistered: Missing | None) -> PairFacts:
     """Return what the rules behind redis.reachable may see."""
     if not isinstance(facts.redis, Missing):
         return facts
     unreached = Missing("depends_on", f"Redis did not answer: {facts.redis.text}", REACHABLE)
-    is_registered = not (
-        isinstance(facts.emailengine, Missing) and facts.emailengine.reason == "not_configured"
-    )
-    return replace(
-        facts, redis=unreached, emailengine=unreached if is_registered else facts.emailengine
-    )
+    return replace(facts, redis=unreached, emailengine=unregistered or unreached)
 
 
 def _judged(settings: Settings, facts: PairFacts) -> Verdict:

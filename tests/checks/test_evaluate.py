@@ -73,10 +73,20 @@ def test_behind_a_redis_that_did_not_answer_there_is_one_fail():
     }
 
 
-def test_what_was_not_registered_stays_so_behind_a_dead_redis():
-    verdict = evaluate(pair_facts(REFUSED), ALL, POLICY)["emailengine.sample-health"]
+def test_what_was_not_registered_is_not_judged_whatever_redis_does():
+    absent = not_applicable("not registered", "not_configured")
 
-    assert verdict == not_applicable("not registered", "not_configured")
+    for redis in (redis_facts(), REFUSED):
+        for one in (POLICY, policy({"emailengine.sample-health": {"severity": "info"}})):
+            found = evaluate(pair_facts(redis), ALL, one)
+            assert found["emailengine.sample-health"] == absent
+
+
+def test_no_catalogued_rule_of_emailengine_judges_a_pair_without_one():
+    for redis in (redis_facts(), REFUSED):
+        found = evaluate(pair_facts(redis), ALL)
+        of_emailengine = {found[one.id].reason for one in CATALOGUE if one.id[:5] == "email"}
+        assert of_emailengine == {"not_configured"}
 
 
 def test_a_rule_switched_off_is_disabled_and_not_asked():
