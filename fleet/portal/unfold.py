@@ -34,6 +34,50 @@ def _entry(title: Any, icon: str, route: str, **more: Any) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": reverse_lazy(route), **more}
 
 
+def _is_zones(request: HttpRequest) -> bool:
+    return request.path.startswith(("/admin/zones/", "/admin/registry/zone/"))
+
+
+# Unfold takes callables only as dotted names where they may import models.
+MENU: list[dict[str, Any]] = [
+    {
+        "items": [
+            _entry(_("Overview"), "monitoring", "admin:index"),
+            _entry(_("Pairs"), "join", "admin:registry_pair_changelist"),
+            _entry(
+                _("Findings"),
+                "flag_2",
+                "admin:findings_finding_changelist",
+                badge="fleet.portal.pages.open_criticals",
+            ),
+            _entry(_("Tenants"), "domain", "admin:registry_tenant_changelist"),
+        ]
+    },
+    {
+        "title": _("Rules"),
+        "separator": True,
+        "items": [_entry(_("Catalogue"), "rule", "portal:catalogue")],
+    },
+    {
+        "title": _("Portal"),
+        "separator": True,
+        "items": [
+            _entry(_("Zones and workers"), "hub", "portal:zones", active=_is_zones),
+            _entry(
+                _("People"),
+                "group",
+                "admin:people_user_changelist",
+                permission="fleet.portal.pages.sees_fleet",
+            ),
+            _entry(
+                _("Settings"),
+                "settings",
+                "admin:registry_fleetsettings_changelist",
+                permission="fleet.portal.pages.sees_fleet",
+            ),
+        ],
+    },
+]
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Pairkeeper",
     "SITE_HEADER": "Pairkeeper",
@@ -46,4 +90,6 @@ UNFOLD: dict[str, Any] = {
     "COLORS": {"primary": PRIMARY},
     "STYLES": [_asset("portal/portal.css")],
     "SCRIPTS": [_asset("portal/portal.js")],
+    "SIDEBAR": {"show_search": False, "navigation": MENU},
+    "DASHBOARD_CALLBACK": "fleet.portal.pages.dashboard",
 }

@@ -1,0 +1,94 @@
+"""People: who may sign in, in which role for which tenant, and in which time zone they read."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import Field, Model
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from fleet.people.models import Membership, User
+from fleet.portal.scoped_admin import ScopedAdmin, ScopedTabular
+
+admin.site.unregister(Group)  # roles are memberships
+
+
+class MembershipInline(ScopedTabular):
+    """What the person may do, tenant by tenant; without a tenant: for all of them."""
+
+    model = Membership
+    fields = ("role", "tenant")
+    may_delete = True
+    autocomplete_fields = ("tenant",)
+
+
+@admin.register(User)
+class PersonAdmin(ScopedAdmin, UserAdmin):  # type: ignore[misc, type-arg]
+    """One person. Passwords go in through Django's own forms and never come back."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    inlines = (MembershipInline,)
+    list_display = ("username", "full_name", "email", "is_superuser", "is_active", "last_login")
+    list_filter = ("is_superuser", "is_active")
+    search_fields = ("username", "first_name", "last_name", "email")
+    ordering = ("username",)
+    filter_horizontal = ()
+    readonly_fields = ("last_login",)
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        (
+            _("Person"),
+            {"fields": (("first_name", "last_name"), ("email", "time_zone"))},
+        ),
+        (_("Access"), {"fields": (("is_active", "is_superuser"), "last_login")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "password1", "password2")}),
+        (_("Person"), {"fields": (("first_name", "last_name"), ("email", "time_zone"))}),
+        (_("Access"), {"fields": ("is_superuser",)}),
+    )
+
+    @admin.display(description=_("Name"), ordering="last_name")
+    def full_name(self, person: User) -> str:
+        """Give first and last name."""
+        return person.get_full_name()
+
+    def formfield_for_dbfield(
+        self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> forms.Field | None:
+        """Offer the time zones, and say what an operator is."""
+        if db_field.name == "time_zone":
+            zones = [(name, name) for name in sorted(available_timezones())]
+            widget = UnfoldAdminSelectWidget(choices=zones)
+            return forms.ChoiceField(
+                label=_("Time zone"), choices=zones, initial="UTC", widget=widget
+            )
+        field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name == "is_superuser":
+            field.label = _("Operator")
+            field.help_text = _("Sees and changes everything, for every tenant.")
+        if field is not None and db_field.name == "is_active":
+            field.help_text = _("Untick to keep somebody out; people are not deleted.")
+        return field
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> tuple[str, ...]:
+        """Keep people from locking themselves out."""
+        fixed: tuple[str, ...] = tuple(super().get_readonly_fields(request, obj))
+        return (*fixed, "is_active", "is_superuser") if obj == request.user else fixed
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: Any) -> None:
+        """Let the person in: everyone here may sign in, their role says what they see."""
+        obj.is_staff = True
+        super().save_model(request, obj, form, change)

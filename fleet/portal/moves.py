@@ -1,0 +1,74 @@
+"""What changed in the last 24 hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext as _
+
+from fleet.findings.models import Finding, Transition
+from fleet.portal import addresses
+from fleet.portal.figures import long_age
+from fleet.portal.scoped_admin import Rows
+
+WITHIN = timedelta(hours=24)
+Cause = Transition.Cause
+SHOWN = (Cause.OPENED, Cause.SEVERITY, Cause.RESOLVED)
+
+
+@dataclass(frozen=True)
+class Move:
+    """One line: a finding that opened, changed its severity or was resolved."""
+
+    state: str  # a mark: critical, warning, info or resolved
+    pair: str
+    text: str
+    at: datetime
+    url: str
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The newest moves, and how many pairs had a scored finding open or resolve."""
+
+    newest: list[Move]
+    opened_count: int
+    resolved_count: int
+
+
+def moves(rows: Rows, now: datetime, limit: int) -> Moves:
+    """Return the newest moves of scored findings. Two queries."""
+    recent = rows.of(Transition).filter(at__gt=now - WITHIN, cause__in=SHOWN)
+    scored = recent.exclude(to_severity=Finding.Severity.INFO)
+    newest = scored.select_related("finding__target").order_by("-at", "-pk")[:limit]
+    return Moves([_move(one) for one in newest], *_counts(scored))
+
+
+def _counts(scored: QuerySet[Transition]) -> tuple[int, int]:
+    counts = scored.aggregate(
+        opened=Count("finding__target", filter=Q(cause=Cause.OPENED), distinct=True),
+        resolved=Count("finding__target", filter=Q(cause=Cause.RESOLVED), distinct=True),
+    )
+    return counts["opened"], counts["resolved"]
+
+
+def _move(transition: Transition) -> Move:
+    finding = transition.finding
+    is_resolved = transition.cause == Cause.RESOLVED
+    return Move(
+        state="resolved" if is_resolved else transition.to_severity or finding.severity,
+        pair=finding.target.name,
+        text=_past(finding, transition.at) if is_resolved else finding.short,
+        at=transition.at,
+        url=addresses.finding(finding.pk),
+    )
+
+
+def _past(finding: Finding, resolved_at: datetime) -> str:
+    """Write `maxmemory-policy is allkeys-lru, for 3 h 12 min`."""
+    if finding.opened_at is None:
+        return finding.short
+    lasted = long_age((resolved_at - finding.opened_at).total_seconds())
+    return _("was: %(short)s, for %(age)s") % {"short": finding.short, "age": lasted}

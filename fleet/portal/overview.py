@@ -1,0 +1,213 @@
+"""The first page: is the fleet compliant, what changed, what to do first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.utils.translation import ngettext
+
+from fleet.findings.models import Finding
+from fleet.portal import addresses
+from fleet.portal.alarms import alarms
+from fleet.portal.facets import FindingFacets, PairFacets, finding_facets, pair_facets
+from fleet.portal.fails import (
+    FailedRule,
+    Task,
+    do_first,
+    failing_operations,
+    groups,
+    most_failed,
+    title_of,
+)
+from fleet.portal.freshness import Freshness, freshness
+from fleet.portal.kept import kept
+from fleet.portal.marks import COMPLIANCE_ORDER, HEALTH_ORDER
+from fleet.portal.moves import Moves, moves
+from fleet.portal.scoped_admin import Rows
+from fleet.portal.scores import Doubt, TenantScore, doubts, tenant_scores
+
+TASKS, MOVES, TENANTS, FAILED_RULES, DOUBTS = 5, 6, 10, 8, 6
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One state of a lamp: how many pairs, and where they are listed."""
+
+    state: str
+    count: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """A verdict card: a sentence on the worst state, and all four with their counts."""
+
+    sentence: str
+    segments: tuple[Segment, ...]
+    total: int
+    detail: str = ""
+
+    @property
+    def worst(self) -> Segment:
+        """The first state that any pair is in; of an empty fleet the best."""
+        return next((one for one in self.segments if one.count), self.segments[-1])
+
+    @property
+    def best(self) -> Segment:
+        """Compliant, or healthy."""
+        return self.segments[-1]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything the page shows; worked out once for everybody with the same scope."""
+
+    alarms: list[str]
+    pairs: PairFacets
+    findings: FindingFacets
+    compliance: Lamp
+    health: Lamp
+    tasks: list[Task]
+    moves: Moves
+    freshness: Freshness
+    doubts: list[Doubt]
+    failed_rules: list[FailedRule]
+    tenants: list[TenantScore] = field(repr=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """No pair yet: the page says how to begin."""
+        return not (self.pairs.total or self.pairs.archived)
+
+    @property
+    def worst_tenants(self) -> list[TenantScore]:
+        """The least compliant tenants that have pairs."""
+        return self.tenants[:TENANTS]
+
+    @property
+    def conclusive(self) -> int:
+        """Rules that could be judged, over all pairs."""
+        return sum(one.conclusive for one in self.tenants)
+
+    @property
+    def applicable(self) -> int:
+        """Rules that could apply, over all pairs."""
+        return sum(one.applicable for one in self.tenants)
+
+    @property
+    def open_counts(self) -> dict[str, int]:
+        """Open findings by severity, and the pending ones."""
+        is_open, pending = Finding.State.OPEN.value, Finding.State.PENDING.value
+        return {
+            "critical": self.findings.count(is_open, Finding.Severity.CRITICAL),
+            "warning": self.findings.count(is_open, Finding.Severity.WARNING),
+            "pending": self.findings.count(pending),
+        }
+
+
+def overview(rows: Rows, now: datetime) -> Overview:
+    """Return the overview of what this person may see, at most 15 s old."""
+    return kept("overview", rows.seen, lambda: _gather(rows, now))
+
+
+def _gather(rows: Rows, now: datetime) -> Overview:
+    pairs = pair_facets(rows)
+    found = groups(rows.of(Finding))
+    return Overview(
+        alarms=alarms(rows, now),
+        pairs=pairs,
+        findings=finding_facets(rows),
+        compliance=compliance_lamp(pairs),
+        health=health_lamp(pairs, failing_operations(found)),
+        tasks=do_first(found, rows.of(Finding), TASKS),
+        moves=moves(rows, now, MOVES),
+        freshness=freshness(rows, now),
+        doubts=doubts(rows, DOUBTS),
+        failed_rules=most_failed(found, FAILED_RULES),
+        tenants=tenant_scores(rows),
+    )
+
+
+def compliance_lamp(pairs: PairFacets) -> Lamp:
+    """Say in one sentence how compliant the pairs are."""
+    segments = tuple(
+        Segment(state, pairs.compliance[state], addresses.pairs(compliance=state))
+        for state in COMPLIANCE_ORDER
+    )
+    return Lamp(_compliance_sentence(pairs.compliance, pairs.total), segments, pairs.total)
+
+
+def _compliance_sentence(counts: Mapping[str, int], total: int) -> str:
+    values = {state: f"{counts.get(state, 0):,}" for state in COMPLIANCE_ORDER}
+    values["total"] = f"{total:,}"
+    if worst := counts.get("non_compliant", 0):
+        text = ngettext(
+            "%(non_compliant)s of %(total)s pairs is non-compliant",
+            "%(non_compliant)s of %(total)s pairs are non-compliant",
+            worst,
+        )
+    elif worst := counts.get("at_risk", 0):
+        text = ngettext("%(at_risk)s pair is at risk", "%(at_risk)s pairs are at risk", worst)
+    elif worst := counts.get("unverified", 0):
+        text = ngettext(
+            "%(unverified)s pair could not be verified",
+            "%(unverified)s pairs could not be verified",
+            worst,
+        )
+    else:
+        text = ngettext("The only pair is compliant", "All %(total)s pairs are compliant", total)
+    return text % values
+
+
+def health_lamp(pairs: PairFacets, operations: Mapping[str, int]) -> Lamp:
+    """Say in one sentence how the pairs do now, and what makes pairs fail."""
+    segments = tuple(
+        Segment(state, pairs.health[state], addresses.pairs(health=state)) for state in HEALTH_ORDER
+    )
+    sentence = _health_sentence(pairs.health, pairs.total)
+    return Lamp(sentence, segments, pairs.total, _what_fails(operations))
+
+
+def _health_sentence(counts: Counter[str], total: int) -> str:
+    values = {state: f"{counts[state]:,}" for state in HEALTH_ORDER} | {"total": f"{total:,}"}
+    if counts["failing"]:
+        text = ngettext(
+            "%(failing)s pair is failing", "%(failing)s pairs are failing", counts["failing"]
+        )
+    elif counts["degraded"]:
+        text = ngettext(
+            "%(degraded)s pair is degraded", "%(degraded)s pairs are degraded", counts["degraded"]
+        )
+    elif counts["unknown"]:
+        text = ngettext(
+            "Health of %(unknown)s pair is unknown",
+            "Health of %(unknown)s pairs is unknown",
+            counts["unknown"],
+        )
+    else:
+        text = ngettext("The only pair is healthy", "All %(total)s pairs are healthy", total)
+    return text % values
+
+
+def _what_fails(operations: Mapping[str, int]) -> str:
+    """Write what fails critically: `4 accept mail and never send it, 5 do not answer`."""
+    parts = [_what(rule_id, count) % {"n": f"{count:,}"} for rule_id, count in operations.items()]
+    return ", ".join(parts) + "." if parts else ""
+
+
+def _what(rule_id: str, count: int) -> str:
+    known = {
+        "emailengine.queue-workers": ngettext(
+            "%(n)s accepts mail and never sends it", "%(n)s accept mail and never send it", count
+        ),
+        "redis.reachable": ngettext("%(n)s does not answer", "%(n)s do not answer", count),
+        "redis.accepts-writes": ngettext("%(n)s refuses writes", "%(n)s refuse writes", count),
+        "emailengine.reachable": ngettext(
+            "EmailEngine of %(n)s does not answer", "EmailEngines of %(n)s do not answer", count
+        ),
+    }
+    title = title_of(rule_id).replace("%", "%%")
+    return known.get(rule_id) or ngettext("%(n)s fails", "%(n)s fail", count) + f" “{title}”"

@@ -1,0 +1,115 @@
+"""Scores of tenants, and why pairs are unverified."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from django.db.models import Count, Func, IntegerField, Q, Sum
+from django.utils.text import capfirst
+
+from fleet.inspections.models import PairState
+from fleet.portal import addresses
+from fleet.portal.reasons import in_words
+from fleet.portal.scoped_admin import Rows
+from fleet.registry.models import Target
+
+UNVERIFIED = PairState.Compliance.UNVERIFIED.value
+
+
+@dataclass(frozen=True)
+class TenantScore:
+    """One tenant: its pairs, how many comply, and how many rules could be judged."""
+
+    tenant_id: int
+    name: str
+    pairs_count: int
+    compliant_count: int
+    non_compliant_count: int
+    conclusive: int
+    applicable: int
+
+    @property
+    def url(self) -> str:
+        """Where its pairs are listed."""
+        return addresses.pairs(tenant=self.tenant_id)
+
+    @property
+    def non_compliant_url(self) -> str:
+        """Where its non-compliant pairs are listed."""
+        return addresses.pairs(tenant=self.tenant_id, compliance="non_compliant")
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """One reason for which pairs are unverified, and the rules that wait for it."""
+
+    words: str
+    rule_ids: str
+    count: int
+    url: str
+
+
+class ElementSum(Func):
+    """The sum of an array column's elements: a count per cadence."""
+
+    template = "(SELECT sum(one) FROM unnest(%(expressions)s) AS one)"
+    output_field = IntegerField()
+
+
+def summed(column: str, which: Q | None = None) -> Sum:
+    """Sum a column of counts per cadence over its elements and over the rows."""
+    return Sum(ElementSum(column), filter=which, default=0)
+
+
+def tenant_scores(rows: Rows) -> list[TenantScore]:
+    """Return the tenants that have pairs, least compliant first. One query."""
+    found = (
+        rows.of(Target)
+        .exclude(state=Target.State.ARCHIVED)
+        .order_by()
+        .values_list("tenant_id", "tenant__name")
+        .annotate(
+            pairs=Count("pk"),
+            compliant=Count("pk", filter=Q(pair_state__compliance="compliant")),
+            non_compliant=Count("pk", filter=Q(pair_state__compliance="non_compliant")),
+            conclusive=summed("pair_state__conclusive_counts"),
+            applicable=summed("pair_state__applicable_counts"),
+        )
+    )
+    return sorted((TenantScore(*row) for row in found), key=_worst_first)
+
+
+def _worst_first(score: TenantScore) -> tuple[float, int, str]:
+    return score.compliant_count / score.pairs_count, -score.non_compliant_count, score.name
+
+
+def doubts(rows: Rows, limit: int) -> list[Doubt]:
+    """Count unverified pairs by the reasons of their core rules, most pairs first. One query.
+
+    A pair that waits for two reasons counts under both, as the lists it leads to show it.
+    """
+    unverified = rows.of(PairState).filter(compliance=UNVERIFIED)
+    found = (
+        unverified.exclude(target__state=Target.State.ARCHIVED)
+        .order_by()
+        .values_list("core_unknown")
+        .annotate(pairs=Count("pk"))
+    )
+    pairs: Counter[str] = Counter()
+    rules: defaultdict[str, set[str]] = defaultdict(set)
+    for core_unknown, count in found:
+        for reason in set(core_unknown.values()):
+            pairs[reason] += count
+        for rule_id, reason in core_unknown.items():
+            rules[reason].add(rule_id)
+    return [_doubt(reason, rules[reason], count) for reason, count in pairs.most_common(limit)]
+
+
+def _doubt(reason: str, rule_ids: set[str], count: int) -> Doubt:
+    return Doubt(
+        words=capfirst(str(in_words(reason))),
+        rule_ids=", ".join(sorted(rule_ids)),
+        count=count,
+        url=addresses.pairs(compliance=UNVERIFIED, reason=reason),
+    )

@@ -1,0 +1,78 @@
+"""The fleet's settings as a form: intervals in seconds, and how long raw history is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
+
+from checks.facts import Engine
+from checks.rule import Cadence
+from fleet.registry.intervals import LEAST_S, MOST_S, Intervals, interval_s
+from fleet.registry.models import FleetSettings
+
+DEFAULT, UPSTASH = "default", Engine.UPSTASH.value
+# Form field: the engine and the cadence that it sets.
+FIELDS: Final[dict[str, tuple[str, Cadence]]] = {
+    "health_s": (DEFAULT, Cadence.HEALTH),
+    "latency_s": (DEFAULT, Cadence.LATENCY),
+    "persistence_s": (DEFAULT, Cadence.PERSISTENCE),
+    "stats_s": (DEFAULT, Cadence.STATS),
+    "backup_s": (DEFAULT, Cadence.BACKUP),
+    "upstash_health_s": (UPSTASH, Cadence.HEALTH),
+    "upstash_latency_s": (UPSTASH, Cadence.LATENCY),
+}
+
+
+def _seconds(label: Any, help_text: Any = "") -> forms.IntegerField:
+    return forms.IntegerField(
+        label=label,
+        help_text=help_text,
+        min_value=LEAST_S,
+        max_value=MOST_S,
+        widget=UnfoldAdminIntegerFieldWidget(),
+    )
+
+
+if TYPE_CHECKING:
+    _Form = forms.ModelForm[FleetSettings]
+else:
+    _Form = forms.ModelForm
+
+
+class SettingsForm(_Form):
+    """Intervals are one JSON column; each that a person may set is a field here."""
+
+    health_s = _seconds(_("Health"), _("Connect, sign in, PING, INFO; EmailEngine's /health."))
+    latency_s = _seconds(_("Latency"), _("Ten PINGs, timed by the kernel."))
+    persistence_s = _seconds(
+        _("Configuration and persistence"), _("Named CONFIG parameters and CLIENT LIST.")
+    )
+    stats_s = _seconds(
+        _("EmailEngine's statistics"),
+        _("About 70 Redis commands a round, and they write: not too often."),
+    )
+    backup_s = _seconds(_("Backups"))
+    upstash_health_s = _seconds(_("Health on Upstash"), _("Upstash bills every command."))
+    upstash_latency_s = _seconds(_("Latency on Upstash"))
+
+    class Meta:
+        model = FleetSettings
+        fields = ["raw_days"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, (engine, cadence) in FIELDS.items():
+            self.fields[name].initial = interval_s(self.instance.intervals, cadence, engine)
+
+    def clean(self) -> dict[str, Any]:
+        """Lay the fields over the stored intervals; overrides that have no field here stay."""
+        cleaned = super().clean() or self.cleaned_data
+        intervals: Intervals = {key: dict(own) for key, own in self.instance.intervals.items()}
+        for name, (engine, cadence) in FIELDS.items():
+            if name in cleaned:
+                intervals.setdefault(engine, {})[cadence.value] = cleaned[name]
+        self.instance.intervals = intervals
+        return cleaned

@@ -1,0 +1,61 @@
+"""Zones and workers: where pairs are probed from, and who does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleet.portal import addresses
+from fleet.portal.alarms import SEEN_WITHIN, ZoneSeen, zones_seen
+from fleet.portal.scoped_admin import Rows
+from fleet.registry.models import Worker, Zone
+from fleet.registry.scoping import EVERYTHING
+
+
+@dataclass(frozen=True)
+class WorkerLine:
+    """One worker, as it last reported itself."""
+
+    id: int
+    name: str
+    version: str
+    seen_at: datetime
+    is_seen: bool
+
+
+@dataclass(frozen=True)
+class ZoneCard:
+    """One zone with its workers."""
+
+    zone: Zone
+    seen: ZoneSeen
+    is_manned: bool
+    workers: tuple[WorkerLine, ...]
+
+    @property
+    def pairs_url(self) -> str:
+        """Where the zone's pairs are listed."""
+        return addresses.pairs(zone=self.zone.slug)
+
+
+def zone_cards(rows: Rows, now: datetime) -> list[ZoneCard]:
+    """Return every zone that matters to this person. Two queries and one for the workers."""
+    seen = {one.zone_id: one for one in zones_seen(rows)}
+    found = rows.of(Zone).prefetch_related("workers").order_by("slug")
+    shown = (zone for zone in found if rows.seen == EVERYTHING or seen[zone.pk].pairs_count)
+    return [
+        ZoneCard(zone, seen[zone.pk], seen[zone.pk].is_manned(now), _workers(zone, now))
+        for zone in shown
+    ]
+
+
+def _workers(zone: Zone, now: datetime) -> tuple[WorkerLine, ...]:
+    return tuple(
+        WorkerLine(one.pk, one.name, one.version, one.last_seen_at, not may_forget(one, now))
+        for one in zone.workers.all()
+    )
+
+
+def may_forget(worker: Worker, now: datetime) -> bool:
+    """Tell whether the worker is gone: not seen for longer than dispatch waits."""
+    return now - worker.last_seen_at > SEEN_WITHIN
