@@ -20,6 +20,8 @@ UNITS: Final = {
     "ratio": ("%", 100),
     "count": ("", 1),
 }
+SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+STEPS: Final = ("warn", "critical")
 
 
 def nagios(done: Inspection) -> str:
@@ -58,18 +60,23 @@ def _measures(rule: Rule, verdict: Verdict, limits: Limits) -> Iterator[str]:
     """Write the numbers that the rule's own table shows."""
     for name in marks(rule.observed):
         value = verdict.evidence.get(name)
-        unit = UNITS.get(name.rpartition("_")[2])
-        if unit is None or isinstance(value, bool) or not isinstance(value, int | float):
+        stem, _, unit = name.rpartition("_")
+        if unit not in UNITS or isinstance(value, bool) or not isinstance(value, int | float):
             continue
-        sign, factor = unit
-        warn = _threshold(getattr(limits, f"warn_{name}", None), factor)
-        critical = _threshold(getattr(limits, f"critical_{name}", None), factor)
+        sign, factor = UNITS[unit]
+        warn, critical = (_threshold(limits, f"{step}_{stem}", unit) for step in STEPS)
         shown = f"{rule.id}.{name}={_number(value * factor)}{sign}"
         yield f"{shown};{warn};{critical}" if warn or critical else shown
 
 
-def _threshold(limit: float | None, factor: int) -> str:
-    return "" if limit is None else _number(limit * factor)
+def _threshold(limits: Limits, name: str, unit: str) -> str:
+    """Write the limit of this name in the measure's own unit; a time may be limited in another."""
+    for other in SECONDS if unit in SECONDS else (unit,):
+        limit = getattr(limits, f"{name}_{other}", None)
+        if limit is not None:
+            scale = SECONDS[other] / SECONDS[unit] if unit in SECONDS else UNITS[unit][1]
+            return _number(limit * scale)
+    return ""
 
 
 def _number(value: float) -> str:

@@ -143,7 +143,8 @@ def _set_aside(done: Inspection, ink: Ink, columns: int) -> Iterator[str]:
             why.setdefault((mark_of(verdict), verdict.message), []).append(rule.id)
     for (mark, text), rules in why.items():
         yield ""
-        yield ink(f"{mark}, because: {text}", mark.colour)
+        because = _wrapped(f"{mark}, because: {text}", columns, "", "  ")
+        yield from (ink(line, mark.colour) for line in because)
         yield from _wrapped(", ".join(rules), columns, "  ", "  ")
 
 
