@@ -43,7 +43,12 @@ DATABASES = {"default": env.db_url("DATABASE_URL")}
 DATABASES["default"]["CONN_MAX_AGE"] = 0 if WEB_POOL else 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = not WEB_POOL
 if WEB_POOL:
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 6, "timeout": 10}}
+    # Beside what the URL's query set (host=, sslmode=).
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": 6,
+        "timeout": 10,
+    }
 BROKER_URL: str = env.str("BROKER_URL", default="redis://127.0.0.1:6379/0")
 
 INSTALLED_APPS = [

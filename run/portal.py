@@ -100,7 +100,7 @@ def web(host: str, port: int, env: Mapping[str, str]) -> Child:
             "--config",
             str(CHECKOUT / "run" / "gunicorn_settings.py"),
         ],
-        env={**env, "HOST": host, "PORT": str(port)},
+        env={**env, "WEB_POOL": "true", "HOST": host, "PORT": str(port)},
         is_ready=lambda: answers(page),
         ready_within_s=60,
     )
