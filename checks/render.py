@@ -9,6 +9,7 @@ from typing import Any
 
 THIN = "\u202f"  # no-break thin space between a number and its unit
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
+LEAST_MS = 0.01
 
 
 def _floored(value: float, decimals: int) -> float:
@@ -28,6 +29,8 @@ def size(value: float) -> str:
 def milliseconds(value_us: float) -> str:
     """Write microseconds as ms, rounded down: two decimals below 10 ms, one below 100 ms, then none."""
     value = value_us / 1000
+    if 0 < value < LEAST_MS:
+        return f"<{THIN}{LEAST_MS}{THIN}ms"  # loopback; 0.00 would read as not measured
     decimals = 2 if value < 10 else 1 if value < 100 else 0
     return f"{_floored(value, decimals):,.{decimals}f}{THIN}ms"
 

@@ -1,0 +1,235 @@
+"""`python -m checks inspect` against real servers."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from tests import servers
+
+pytestmark = pytest.mark.live
+
+ROOT = Path(__file__).resolve().parents[2]
+FIT = (
+    *("maxmemory", "512mb", "maxmemory-policy", "noeviction"),
+    *("tcp-keepalive", "300", "appendonly", "no"),
+)
+UNFIT = ("maxmemory", "512mb", "maxmemory-policy", "allkeys-lru")
+OFTEN_ENOUGH = 'CONFIG SET save "900 1 300 10"'  # 6.2 does not take two pairs as one argument
+
+
+def inspect(*words, **env):
+    return subprocess.run(
+        [sys.executable, "-m", "checks", "inspect", *words],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def verdicts(*words, **env):
+    """Return the exit status, the object without its verdicts, and the verdicts by rule."""
+    done = inspect(*words, "--json", **env)
+    assert "Traceback" not in done.stderr, done.stderr
+    found = json.loads(done.stdout)
+    by_rule = {one["rule"]: one for one in found.pop("verdicts")}
+    return done.returncode, found, by_rule
+
+
+def fails(by_rule):
+    return {name for name, one in by_rule.items() if one["outcome"] == "fail"}
+
+
+@pytest.mark.parametrize("start", [servers.redis, servers.valkey, servers.system_redis])
+def test_a_fit_server_ends_with_0(start):
+    with running(start, *FIT) as server:
+        status, found, by_rule = verdicts("--redis", server.url)
+
+    assert fails(by_rule) == ({"redis.engine-support"} if start is servers.valkey else set())
+    assert (status, found["compliance"], found["health"]) == (0, "compliant", "healthy")
+    assert found["engine"] == ("valkey" if start is servers.valkey else "redis")
+
+
+def test_at_risk_ends_with_1():
+    with running(servers.redis, *FIT, "maxmemory-policy", "volatile-lru") as server:
+        status, found, by_rule = verdicts("--redis", server.url)
+
+    assert (status, found["compliance"]) == (1, "at_risk")
+    assert by_rule["redis.eviction-policy"]["severity"] == "warning"
+
+
+def test_what_the_remediation_says_pasted_as_it_stands_mends_it():
+    with running(servers.redis, *UNFIT) as server:
+        status, _, by_rule = verdicts("--redis", server.url)
+        finding = by_rule["redis.eviction-policy"]
+        for step in finding["remediation"]["now"]:
+            if "code" in step:
+                assert paste(server, step["code"]) == "OK"
+        after, _, mended = verdicts("--redis", server.url)
+
+    assert (status, finding["severity"], finding["observed"]) == (2, "critical", "allkeys-lru")
+    assert mended["redis.eviction-policy"]["outcome"] == "pass"
+    assert after in (0, 1)
+
+
+@contextmanager
+def running(start, *options, **how):
+    """Start a server whose RDB schedule is as it should be."""
+    with start(*options, **how) as server:
+        assert paste(server, OFTEN_ENOUGH, *signing_in(options)) == "OK"
+        yield server
+
+
+def signing_in(options):
+    if "requirepass" not in options:
+        return ()
+    return "--no-auth-warning", "-a", options[options.index("requirepass") + 1]
+
+
+def paste(server, line, *words):
+    """Give a line to redis-cli as a person would; the wheel's own client speaks no TLS."""
+    client = str(servers.redis_program().with_name("redis-cli"))
+    way = ("-s", str(server.socket_path)) if server.socket_path else ("-p", str(server.port))
+    if server.certificates:
+        client = "redis-cli"
+        words = ("--tls", "--cacert", str(server.certificates.ca))
+    done = subprocess.run(
+        [client, *way, *words],
+        input=f"{line}\n",
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_what_cannot_be_verified_ends_with_3_until_it_is_attested():
+    with running(servers.redis, *FIT[2:]) as server:
+        status, found, by_rule = verdicts("--redis", server.url)
+        attested, *_ = verdicts("--redis", server.url, "--attest", "ram_bytes=64GiB")
+
+    assert (status, found["compliance"], found["health"]) == (3, "unverified", "healthy")
+    assert by_rule["redis.memory-headroom"]["outcome"] == "unknown"
+    assert attested == 0
+
+
+def test_a_server_that_is_gone_ends_with_2_and_one_fail():
+    url = f"redis://127.0.0.1:{servers.free_port()}"
+
+    status, found, by_rule = verdicts("--redis", url)
+
+    assert (status, found["compliance"], found["health"]) == (2, "unverified", "failing")
+    assert fails(by_rule) == {"redis.reachable"}
+
+
+def test_a_policy_is_judged_by(tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("redis.eviction-policy: {severity: warning}\n")
+    with running(servers.redis, *UNFIT) as server:
+        status, *_ = verdicts("--redis", server.url, "--policy", str(policy))
+
+    assert status == 1
+
+
+@pytest.mark.parametrize("given", ["geheim-3141", "wrong-2718"])
+def test_a_password_is_used_and_never_shown(given):
+    with running(servers.redis, *FIT, "requirepass", "geheim-3141") as server:
+        url = f"redis://:{given}@127.0.0.1:{server.port}"
+        hidden = [inspect("--redis-env", "URL", form, URL=url) for form in FORMS]
+        shown = inspect("--redis", url)
+
+    for done in (*hidden, shown):
+        assert done.returncode == (0 if given == "geheim-3141" else 2)
+        assert given not in done.stdout + done.stderr
+    assert [done.stderr for done in hidden] == ["", ""]
+    assert "shows in the list of processes" in shown.stderr
+
+
+FORMS = ("--json", "--nagios")
+
+
+def test_tls_is_verified_unless_asked_otherwise():
+    with running(servers.tls_redis, *FIT) as server:
+        ca = str(server.certificates.ca)
+        refused, _, by_rule = verdicts("--redis", server.url)
+        trusted, *_ = verdicts("--redis", server.url, "--ca", ca)
+        named, *_ = verdicts("--redis", server.url, "--ca", ca, "--tls-name", "localhost")
+        misnamed, *_ = verdicts("--redis", server.url, "--ca", ca, "--tls-name", "elsewhere")
+        unverified, *_ = verdicts("--redis", server.url, "--no-verify")
+
+    assert "certificate" in by_rule["redis.reachable"]["message"]
+    assert (refused, trusted, named, misnamed, unverified) == (2, 0, 0, 2, 0)
+
+
+def test_a_unix_socket_is_inspected():
+    with running(servers.redis, *FIT, unix=True) as server:
+        status, _, by_rule = verdicts("--redis", server.url)
+
+    assert by_rule["redis.reachable"]["outcome"] == "pass"
+    assert status in (0, 3)
+
+
+def test_emailengine_is_asked_too():
+    with running(servers.redis, *FIT) as server, emailengine(200) as url:
+        _, _, by_rule = verdicts("--redis", server.url, "--emailengine", url)
+    with running(servers.redis, *FIT) as server, emailengine(500) as url:
+        status, _, ill = verdicts("--redis", server.url, "--emailengine", url)
+
+    assert by_rule["emailengine.reachable"]["outcome"] == "pass"
+    assert (status, ill["emailengine.reachable"]["outcome"]) == (2, "fail")
+
+
+@contextmanager
+def emailengine(status):
+    """Answer /health as EmailEngine does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b'{"success":true}' if self.path == "/health" else b"{}"
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_words):
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+def test_nagios_says_it_in_one_line():
+    with running(servers.redis, *UNFIT) as server:
+        done = inspect("--redis", server.url, "--nagios")
+
+    first, *more = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (2, "")
+    assert first.startswith("CRITICAL - non-compliant and healthy: maxmemory-policy is allkeys-lru")
+    assert " | " in first
+    assert "redis.memory-headroom.used_ratio=" in first
+    assert more[0].startswith("CRITICAL redis.eviction-policy: ")
+
+
+def test_a_table_is_printed_without_colour_into_a_pipe():
+    with running(servers.redis, *UNFIT) as server:
+        done = inspect("--redis", server.url, COLUMNS="80")
+
+    assert "\x1b" not in done.stdout
+    assert "■ Critical" in done.stdout
+    assert "   Now           CONFIG SET maxmemory-policy noeviction\n" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
