@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.settings")
@@ -12,15 +13,43 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.settings")
 app = Celery("pairkeeper")
 app.conf.update(
     broker_url=settings.BROKER_URL,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # a broker may be away for hours: wait for it
+    broker_transport_options={
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "retry_on_timeout": True,
+        "client_name": "pairkeeper",
+    },
     task_ignore_result=True,
     task_default_queue="control",
     task_serializer="json",
     accept_content=["json"],
     enable_utc=True,
     timezone="UTC",
-    broker_connection_retry_on_startup=True,
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,
-    beat_schedule={},
+    # Messages that nobody wants any more expire: beat does not pile up work while no worker runs.
+    beat_schedule={
+        "dispatch": {
+            "task": "fleet.inspections.tasks.dispatch",
+            "schedule": 2.0,
+            "options": {"expires": 4},
+        },
+        "watch-unverified": {
+            "task": "fleet.inspections.tasks.watch_unverified",
+            "schedule": 20.0,
+            "options": {"expires": 20},
+        },
+        # Hourly, so that a machine that sleeps at night has its partitions too.
+        "keep-partitions": {
+            "task": "fleet.history.tasks.keep_partitions",
+            "schedule": crontab(minute="20"),
+            "options": {"expires": 3000},
+        },
+    },
 )
+# Celery closes the database's connections after every task unless told how many it may do.
+app.conf.CELERY_DB_REUSE_MAX = 1_000_000_000
 app.autodiscover_tasks()

@@ -164,7 +164,8 @@ def _tell(finding: Finding, visit: Judged, settings: Settings, move: Move | None
     is_worse = value is not None and (
         finding.worst_measure is None or _outgrew(value, finding.worst_measure)
     )
-    is_new = finding.pk is None or move is not None or verdict.cause != finding.cause
+    is_first = finding.first_seen_at == visit.at
+    is_new = is_first or move is not None or verdict.cause != finding.cause
     if value is None and not is_new:
         is_new = FIGURES.sub("", verdict.short) != FIGURES.sub("", finding.short)
     if not (is_new or is_worse):
@@ -184,11 +185,9 @@ def _outgrew(value: float, worst: float) -> bool:
 
 
 def _rises(move: Move | None) -> bool:
-    return (
-        move is not None
-        and move.from_severity is not None
-        and move.to_severity.rank > move.from_severity.rank
-    )
+    if move is None or move.from_severity is None:
+        return False
+    return move.to_severity.rank > move.from_severity.rank
 
 
 def _number(new: Iterable[Finding]) -> None:
@@ -223,14 +222,17 @@ CHANGING: Final = (
 
 
 def _update(changed: Sequence[Finding]) -> None:
-    fields = [Finding._meta.get_field(name) for name in CHANGING]
+    fields = [field for field in Finding._meta.concrete_fields if field.name in CHANGING]
     settings = ", ".join(f"{field.column} = %s" for field in fields)
     with connection.cursor() as cursor:
         cursor.executemany(
             f"UPDATE findings_finding SET {settings} WHERE id = %s",  # noqa: S608  our own columns
             [
                 [
-                    *(field.get_db_prep_save(getattr(one, field.attname), connection) for field in fields),
+                    *(
+                        field.get_db_prep_save(getattr(one, field.attname), connection)
+                        for field in fields
+                    ),
                     one.pk,
                 ]
                 for one in changed

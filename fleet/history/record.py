@@ -14,7 +14,7 @@ from fleet.history.models import Visit
 
 ANSWERED, SILENT, BLIND = 0, 1, 2
 FIELDS: Final = tuple(Visit._meta.concrete_fields)
-COLUMNS: Final = tuple(field.column for field in FIELDS)
+COLUMNS: Final = tuple(str(field.column) for field in FIELDS)
 TYPES: Final = {
     "BigIntegerField": "int8",
     "IntegerField": "int4",

@@ -24,7 +24,7 @@ def trend(target_id: int, since: datetime, until: datetime, columns: Sequence[st
     """
     unknown = set(columns) - COLUMNS
     if unknown:
-        raise ValueError(f"no column {sorted(unknown)[0]} in history; it has {sorted(COLUMNS)}")
+        raise ValueError(f"no column {min(unknown)} in history; it has {sorted(COLUMNS)}")
     visits = Visit.objects.filter(target_id=target_id, at__gte=since, at__lt=until)
     second = Cast(Extract("at", "epoch"), FloatField())
     return [list(row) for row in visits.order_by("at").values_list(second, *columns)]

@@ -50,7 +50,10 @@ def ensure_schedule(now: datetime) -> int:
     pairs = Pair.objects.exclude(target__state=Target.State.ARCHIVED)
     new = pairs.filter(target__schedule=None).values_list("pk", flat=True)
     due = dict.fromkeys(
-        (f"{name}_due_at" for name in ("health", "latency", "persistence", "stats", "backup", "next")),
+        (
+            f"{name}_due_at"
+            for name in ("health", "latency", "persistence", "stats", "backup", "next")
+        ),
         now,
     )
     made = PairSchedule.objects.bulk_create(
@@ -155,7 +158,7 @@ def check_now(target_ids: Sequence[int], now: datetime) -> int:
 PROGRESS: Final = """
 SELECT s.target_id,
     CASE WHEN s.asked_at IS NULL THEN 'done'
-         WHEN s.lease_until > %(now)s AND s.asked_at <= s.lease_until - %(lease)s THEN 'checking'
+         WHEN s.lease_until > %(now)s AND s.asked_at <= s.lease_until - %(lease)s::interval THEN 'checking'
          WHEN w.seen_at > %(seen)s THEN 'queued'
          ELSE 'no_worker' END,
     s.asked_at, p.checked_at, w.seen_at, z.slug
@@ -174,6 +177,6 @@ def progress(target_ids: Sequence[int], now: datetime) -> dict[int, Progress]:
     with connection.cursor() as cursor:
         cursor.execute(
             PROGRESS,
-            {"ids": list(target_ids), "now": now, "seen": now - WORKER_SEEN, "lease": LEASE},
+            {"ids": list(target_ids), "now": now, "seen": now - WORKER_SEEN, "lease": str(LEASE)},
         )
         return {row[0]: Progress(*row[1:]) for row in cursor.fetchall()}

@@ -72,7 +72,7 @@ def mark_unverified(now: datetime) -> int:
                 "ranks": [rank(*lamps) for lamps in after],
             },
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _unlit(compliance: Compliance, health: Health) -> tuple[Compliance, Health]:

@@ -147,9 +147,7 @@ def test_trend_gives_the_visits_between_two_times_and_gaps_as_none() -> None:
         visit(noon + timedelta(minutes=minute), rtt_median_us=rtt_us, used_memory_bytes=7)
     visit(noon, target_id=2, rtt_median_us=9)
 
-    rows = trend(
-        1, noon, noon + timedelta(minutes=3), ("rtt_median_us", "used_memory_bytes")
-    )
+    rows = trend(1, noon, noon + timedelta(minutes=3), ("rtt_median_us", "used_memory_bytes"))
 
     start = noon.timestamp()
     assert rows == [[start, 300, 7], [start + 60, None, 7], [start + 120, 320, 7]]

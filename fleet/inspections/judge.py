@@ -1,0 +1,41 @@
+"""From a reading to verdicts: what a visit saw and what the rules say of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from checks.evaluate import evaluate
+from checks.facts import Missing, PairFacts
+from checks.policy import Policy
+from checks.probes.pair import PairReading
+from checks.probes.redis import Raw
+from checks.rule import Cadence, Verdict
+from fleet.inspections.load import Due
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One visit, judged: what is recorded."""
+
+    due: Due
+    at: datetime
+    duration_s: float
+    cadences: frozenset[Cadence]
+    facts: PairFacts
+    verdicts: dict[str, Verdict]
+    raw: Raw
+
+
+def judge(due: Due, at: datetime, reading: PairReading, policy: Policy) -> Seen:
+    """Judge one reading by the rules of the cadences it read."""
+    redis = reading.redis
+    run_id = redis if isinstance(redis, Missing) else redis.run_id
+    facts = PairFacts(
+        redis=redis,
+        emailengine=due.reach.emailengine or reading.emailengine,
+        vantage=due.vantage,
+        since=due.since(at, run_id),
+    )
+    verdicts = evaluate(facts, reading.cadences, policy)
+    return Seen(due, at, reading.duration_s, reading.cadences, facts, verdicts, reading.raw)

@@ -1,0 +1,205 @@
+"""The engine room of a worker process: one event loop in a thread, and who waits for its readings.
+
+Shards are handed in by Celery's threads; the loop visits all their pairs at once, within the
+bounds of checks/gate.py. A shard's readings are collected until none is due any more or its
+patience is over; what comes later is recorded by a thread of its own, so that a slow target
+delays neither its shard nor the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import resource
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from django.utils import timezone
+
+from checks.facts import Missing
+from checks.probes.pair import Clients, PairReading, probe_pair
+from fleet.inspections.load import Due
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S: Final = 2.0
+BATCH_S: Final = 0.5  # latecomers are gathered for this long before they are recorded
+BATCH: Final = 200
+STOP_WITHIN_S: Final = 3.0
+# Visits in hand at once: 15 s each at the worst, and 10,000 a minute must pass through.
+MOST_IN_HAND: Final = 4_000
+FILES_PER_VISIT: Final = 2
+FILES_OF_OURS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One reading, and when its visit began."""
+
+    due: Due
+    at: datetime
+    reading: PairReading
+
+
+@dataclass
+class Collection:
+    """The arrivals of one shard; after `close` each further one goes to `late`."""
+
+    expected: int
+    late: Callable[[Arrival], None]
+    arrivals: list[Arrival] = field(default_factory=list)
+    is_closed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def add(self, arrival: Arrival) -> None:
+        """Take one arrival; called by the loop's thread."""
+        with self.lock:
+            if self.is_closed:
+                self.late(arrival)
+                return
+            self.arrivals.append(arrival)
+            if len(self.arrivals) == self.expected:
+                self.done.set()
+
+    def close(self, patience_s: float) -> list[Arrival]:
+        """Wait for all, at most this long, and give what arrived."""
+        self.done.wait(patience_s)
+        with self.lock:
+            self.is_closed = True
+            return self.arrivals
+
+
+class Room:
+    """One per process; made on first use, after any fork, and stopped with the worker."""
+
+    def __init__(self, record_late: Callable[[Sequence[Arrival]], None]) -> None:
+        self._record_late = record_late
+        self._late: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
+        self._most = min(MOST_IN_HAND, _files() // FILES_PER_VISIT)
+        self._in_hand = 0
+        self._space = threading.Condition()
+        self._loop = asyncio.new_event_loop()
+        self._is_open = threading.Event()
+        self._clients: Clients | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._threads = (
+            threading.Thread(target=self._run, name="visits", daemon=True),
+            threading.Thread(target=self._keep_recording, name="latecomers", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
+        self._is_open.wait()
+
+    def visit(self, dues: Sequence[Due], patience_s: float = PATIENCE_S) -> list[Arrival]:
+        """Visit these pairs; give what arrived within patience_s. The rest is recorded later.
+
+        Waits first while too many visits are in hand.
+        """
+        if not dues:
+            return []
+        with self._space:
+            self._space.wait_for(lambda: self._in_hand + len(dues) <= max(self._most, len(dues)))
+            self._in_hand += len(dues)
+        collection = Collection(len(dues), self._late.put)
+        self._loop.call_soon_threadsafe(self._begin, dues, collection)
+        return collection.close(patience_s)
+
+    def has_space(self, count: int) -> bool:
+        """Say whether that many slow visits find room, with as much again left for the quick ones."""
+        return self._in_hand + count <= self._most // 2
+
+    def stop(self, within_s: float = STOP_WITHIN_S) -> None:
+        """Let what is under way finish for a moment, then end; what is cut off keeps its lease."""
+        deadline = time.monotonic() + within_s
+        with self._space:
+            self._space.wait_for(lambda: self._in_hand == 0, within_s)
+        self._loop.call_soon_threadsafe(self._end)
+        self._late.put(None)
+        for thread in self._threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.call_soon(self._is_open.set)
+        try:
+            self._loop.run_forever()
+            self._loop.run_until_complete(self._close())
+        finally:
+            self._loop.close()
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._clients:
+            await self._clients.close()
+
+    def _end(self) -> None:
+        self._loop.stop()
+
+    def _begin(self, dues: Sequence[Due], collection: Collection) -> None:
+        if self._clients is None:
+            self._clients = Clients()
+        for due in dues:
+            task = self._loop.create_task(self._visit(due, self._clients, collection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _visit(self, due: Due, clients: Clients, collection: Collection) -> None:
+        at = timezone.now()
+        try:
+            reading = await read(due, clients)
+        finally:
+            with self._space:
+                self._in_hand -= 1
+                self._space.notify_all()
+        collection.add(Arrival(due, at, reading))
+
+    def _keep_recording(self) -> None:
+        """Record latecomers in batches until the room is stopped."""
+        while (first := self._late.get()) is not None:
+            batch, ends_at = [first], time.monotonic() + BATCH_S
+            while len(batch) < BATCH:
+                try:
+                    arrival = self._late.get(timeout=max(0.0, ends_at - time.monotonic()))
+                except queue.Empty:
+                    break
+                if arrival is None:
+                    self._late.put(None)
+                    break
+                batch.append(arrival)
+            try:
+                self._record_late(batch)
+            except Exception:  # the thread's outermost door: the next batch must still be recorded
+                logger.exception("late visits not recorded count=%s", len(batch))
+
+
+async def read(due: Due, clients: Clients) -> PairReading:
+    """Visit one pair. A fault of our own code is logged and recorded as undetermined, never as a verdict."""
+    target = due.reach.target
+    if isinstance(target, Missing):
+        return PairReading(target, target, (), 0.0, due.cadences)
+    try:
+        return await probe_pair(target, due.cadences, clients)
+    except Exception as error:  # the outermost door of a visit: one pair must not end the others
+        logger.exception("visit failed pair=%s", due.target_id)
+        why = Missing("undetermined", f"the visit failed: {type(error).__name__}")
+        return PairReading(why, why, (), 0.0, due.cadences)
+
+
+def _files() -> int:
+    """Raise this process's limit of open files as far as allowed; give what is left for visits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_IN_HAND * FILES_PER_VISIT + FILES_OF_OURS
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        soft = allowed
+    available = wanted if soft == resource.RLIM_INFINITY else soft
+    return max(available - FILES_OF_OURS, FILES_OF_OURS)

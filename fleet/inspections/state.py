@@ -1,0 +1,232 @@
+"""The pair's current state after a visit: its one row, worked out from the last one. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from checks.evaluate import could_apply, lamps, rank
+from checks.facts import NOT_READ, Missing, RedisFacts
+from checks.policy import Policy
+from checks.rule import Cadence, Outcome, Verdict
+from checks.rules.latency import rtt_sample, stall_sample
+from fleet.findings.record import Live
+from fleet.inspections.cadences import PLACE, VISITED
+from fleet.inspections.judge import Seen
+from fleet.inspections.load import Before
+
+RECENT: Final = 4  # with the visit under way, the five that a median is taken of
+CONCLUSIVE: Final = (Outcome.PASS, Outcome.FAIL)
+MOST_INT4: Final = 2**31 - 1
+MOST_UNIX_S: Final = 253_402_300_799  # the year 9999: what a timestamp can hold
+VERSION_LENGTH: Final = 40
+
+# The columns an update sets, and how each travels: one array per column. Arrays and JSON travel as text.
+COLUMNS: Final = {
+    "compliance": "text",
+    "health": "text",
+    "compliance_since": "timestamptz",
+    "health_since": "timestamptz",
+    "rank": "int2",
+    "critical_count": "int2",
+    "warning_count": "int2",
+    "pending_count": "int2",
+    "worst_short": "text",
+    "worst_rule_id": "text",
+    "oldest_opened_at": "timestamptz",
+    "core_unknown": "text",
+    "conclusive_counts": "text",
+    "applicable_counts": "text",
+    "engine": "text",
+    "version": "text",
+    "emailengine_version": "text",
+    "is_redis_only": "bool",
+    "rtt_vantage": "text",
+    "ceiling_bytes": "int8",
+    "last_save_at": "timestamptz",
+    "persistence_at": "timestamptz",
+    "stats_at": "timestamptz",
+    "backup_at": "timestamptz",
+    "run_id": "text",
+    "blocked_clients": "int4",
+    "recent_rtt_us": "text",
+    "recent_stall_us": "text",
+    "rtt_us": "int4",
+    "used_ratio": "float8",
+    "health_at": "timestamptz",
+    "latency_at": "timestamptz",
+    "checked_at": "timestamptz",
+    "answered_at": "timestamptz",
+}
+CASTS: Final = {
+    "core_unknown": "jsonb",
+    "conclusive_counts": "int2[]",
+    "applicable_counts": "int2[]",
+    "recent_rtt_us": "int4[]",
+    "recent_stall_us": "int4[]",
+}
+Row = dict[str, Any]
+
+
+def after(seen: Seen, live: Live, policy: Policy) -> Row:
+    """Give every column of COLUMNS as this visit leaves it; what it did not read stays as it was."""
+    row: Row = {}
+    _lamps(row, seen, live, policy)
+    _coverage(row, seen, policy)
+    _who(row, seen)
+    _figures(row, seen)
+    _times(row, seen)
+    return row
+
+
+def _lamps(row: Row, seen: Seen, live: Live, policy: Policy) -> None:
+    before, at = seen.due.before, seen.at
+    unknown = _core_unknown(before, seen.verdicts, policy)
+    lit = lamps(live.fails, [policy[rule_id].rule.kind for rule_id in unknown])
+    row["compliance"], row["health"] = lit.compliance.value, lit.health.value
+    row["compliance_since"] = _changed(
+        before.compliance, lit.compliance, before.compliance_since, at
+    )
+    row["health_since"] = _changed(before.health, lit.health, before.health_since, at)
+    row["rank"] = rank(lit.compliance, lit.health)
+    row["core_unknown"] = json.dumps(unknown) if unknown else "{}"
+    row["critical_count"] = live.critical_count
+    row["warning_count"] = live.warning_count
+    row["pending_count"] = len(live.pending_rules)
+    row["worst_short"], row["worst_rule_id"] = live.worst_short, live.worst_rule_id
+    row["oldest_opened_at"] = live.oldest_opened_at
+
+
+def _changed(before: str, now: str, since: datetime | None, at: datetime) -> datetime:
+    return since if since is not None and before == now else at
+
+
+def _core_unknown(before: Before, verdicts: dict[str, Verdict], policy: Policy) -> dict[str, str]:
+    """Keep what other cadences left unknown, and add what this visit could not tell."""
+    unknown = {
+        rule_id: reason
+        for rule_id, reason in before.core_unknown.items()
+        if rule_id not in verdicts and rule_id in policy.settings
+    }
+    for rule_id, verdict in verdicts.items():
+        if verdict.outcome is Outcome.UNKNOWN and policy[rule_id].rule.is_core:
+            unknown[rule_id] = verdict.reason or "undetermined"
+    return unknown
+
+
+def _coverage(row: Row, seen: Seen, policy: Policy) -> None:
+    """Count conclusive and applicable rules anew for the cadences of this visit."""
+    before = seen.due.before
+    conclusive = _counts(before.conclusive_counts, seen.cadences)
+    applicable = _counts(before.applicable_counts, seen.cadences)
+    for rule_id, verdict in seen.verdicts.items():
+        place = PLACE[policy[rule_id].rule.cadence]
+        if verdict.outcome in CONCLUSIVE:
+            conclusive[place] += 1
+            applicable[place] += 1
+        elif could_apply(verdict):
+            applicable[place] += 1
+    row["conclusive_counts"] = _array(conclusive)
+    row["applicable_counts"] = _array(applicable)
+
+
+def _counts(before: list[int], cadences: frozenset[Cadence]) -> list[int]:
+    kept = before if len(before) == len(VISITED) else [0] * len(VISITED)
+    return [
+        0 if cadence in cadences else count for cadence, count in zip(VISITED, kept, strict=True)
+    ]
+
+
+def _who(row: Row, seen: Seen) -> None:
+    before, redis, emailengine = seen.due.before, seen.facts.redis, seen.facts.emailengine
+    row["is_redis_only"] = seen.due.is_redis_only
+    row["emailengine_version"] = before.emailengine_version
+    if seen.due.is_redis_only:
+        row["emailengine_version"] = ""
+    elif not isinstance(emailengine, Missing) and not isinstance(emailengine.version, Missing):
+        row["emailengine_version"] = emailengine.version[:VERSION_LENGTH]
+    row["engine"], row["version"], row["run_id"] = before.engine, before.version, before.run_id
+    row["blocked_clients"], row["last_save_at"] = before.blocked_clients, before.last_save_at
+    if not isinstance(redis, Missing):
+        row["engine"] = redis.engine.value
+        _take(row, "version", redis.version, _short)
+        _take(row, "run_id", redis.run_id, _short)
+        _take(row, "blocked_clients", redis.blocked_clients, _int4)
+        _take(row, "last_save_at", redis.rdb_last_save_time_s, _instant)
+
+
+def _take(row: Row, name: str, value: Any, fit: Callable[[Any], Any]) -> None:
+    if not isinstance(value, Missing):
+        row[name] = fit(value)
+
+
+def _figures(row: Row, seen: Seen) -> None:
+    """RTT and memory as the rules judged them, and the samples that the next visit starts from."""
+    before = seen.due.before
+    row["recent_rtt_us"] = _recent_rtt(seen)
+    row["recent_stall_us"] = _array(before.recent_stall_us)
+    row["rtt_us"], row["rtt_vantage"] = before.rtt_us, before.rtt_vantage
+    row["used_ratio"], row["ceiling_bytes"] = before.used_ratio, before.ceiling_bytes
+    if Cadence.LATENCY in seen.cadences:
+        row["rtt_us"], row["rtt_vantage"] = _rtt(seen)
+        stall_us = stall_sample(seen.facts)
+        if not isinstance(stall_us, Missing):
+            row["recent_stall_us"] = _array([*before.recent_stall_us, _int4(stall_us)][-RECENT:])
+    headroom = seen.verdicts.get("redis.memory-headroom")
+    if headroom is not None:
+        used, ceiling = headroom.evidence.get("used_ratio"), headroom.evidence.get("ceiling_bytes")
+        row["used_ratio"] = used
+        row["ceiling_bytes"] = None if ceiling is None else min(int(ceiling), 2**63 - 1)
+
+
+def _rtt(seen: Seen) -> tuple[int | None, str]:
+    """Give what a list shows: the judged figure and its vantage; else ours, not judged."""
+    verdict = seen.verdicts.get("pair.rtt")
+    if verdict is not None and verdict.outcome in CONCLUSIVE:
+        return _int4(verdict.evidence["rtt_us"]), str(verdict.evidence["vantage"])
+    redis = seen.facts.redis
+    if isinstance(redis, RedisFacts) and not isinstance(redis.round_trips, Missing):
+        return _int4(redis.round_trips.median_us), ""
+    return None, ""
+
+
+def _recent_rtt(seen: Seen) -> str:
+    before, sample = seen.due.before, rtt_sample(seen.facts)
+    if isinstance(sample, Missing):
+        return _array(before.recent_rtt_us) if sample == NOT_READ else "{}"
+    kept = before.recent_rtt_us if before.rtt_vantage == sample.vantage else []
+    return _array([*kept, _int4(sample.rtt_us)][-RECENT:])
+
+
+def _times(row: Row, seen: Seen) -> None:
+    before, at, redis = seen.due.before, seen.at, seen.facts.redis
+    for cadence in VISITED:
+        name = f"{cadence.value}_at"
+        row[name] = at if cadence in seen.cadences else getattr(before, name)
+    row["checked_at"] = at
+    row["answered_at"] = at if answered(redis) else before.answered_at
+
+
+def answered(redis: RedisFacts | Missing) -> bool:
+    """Say whether Redis answered well: a PING refused for a reason of its data is an answer too."""
+    if isinstance(redis, Missing):
+        return False
+    return not isinstance(redis.ping, Missing) or redis.ping.reason == "misconf"
+
+
+def _array(values: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _int4(value: float) -> int:
+    return max(0, min(int(value), MOST_INT4))
+
+
+def _short(value: str) -> str:
+    return value[:VERSION_LENGTH]
+
+
+def _instant(unix_s: float) -> datetime | None:
+    return datetime.fromtimestamp(unix_s, UTC) if 0 < unix_s <= MOST_UNIX_S else None

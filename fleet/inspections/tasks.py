@@ -1,0 +1,92 @@
+"""The doors of inspections: what Celery calls, and when a worker process begins and ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_init, worker_shutdown
+from django.db import InterfaceError, OperationalError, close_old_connections
+from django.utils import timezone
+
+from fleet.inspections.connection_test import claim_tests, run_test
+from fleet.inspections.dispatch import Shard, dispatch_due
+from fleet.inspections.heartbeat import Heartbeat
+from fleet.inspections.load import Token
+from fleet.inspections.run import inspect, stop_room
+from fleet.inspections.unverified import mark_unverified
+
+logger = logging.getLogger(__name__)
+EXPIRES_S = 60
+TEST_EXPIRES_S = 20
+
+
+@contextmanager
+def database_may_fail(what: str) -> Iterator[None]:
+    """End quietly, with one line, when the database is away: the leases run out and it is done again."""
+    close_old_connections()
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        line = str(error).strip().split("\n", 1)[0]
+        logger.error("%s not done, database away: %s", what, line)  # noqa: TRY400  no traceback wanted
+
+
+@shared_task(ignore_result=True)
+def inspect_pairs(tokens: Sequence[Token], is_slow: bool = False) -> None:  # noqa: FBT001, FBT002  a message
+    """Visit a shard of claimed pairs and record it. Safe to run twice: the second finds its claims spent."""
+    with database_may_fail("inspection"):
+        inspect(tokens, is_slow=is_slow)
+
+
+@shared_task(ignore_result=True)
+def dispatch() -> None:
+    """Send what is due to the workers of its zone. Any number may run at once."""
+    with database_may_fail("dispatch"):
+        now = timezone.now()
+        dispatch_due(now, _send)
+        for test_id, zone in claim_tests(now):
+            try_connection.apply_async(
+                args=[test_id], queue=f"zone.{zone}.now", expires=TEST_EXPIRES_S
+            )
+
+
+@shared_task(ignore_result=True)
+def watch_unverified() -> None:
+    """Take the green off pairs that nobody looks at. Safe to run twice."""
+    with database_may_fail("watch"):
+        mark_unverified(timezone.now())
+
+
+@shared_task(ignore_result=True)
+def try_connection(test_id: int) -> None:
+    """Try a pair that is about to be registered. Safe to run twice: the result is the same row."""
+    with database_may_fail("connection test"):
+        run_test(test_id)
+
+
+def _send(shard: Shard) -> None:
+    inspect_pairs.apply_async(
+        args=[shard.tokens, shard.kind == "slow"], queue=shard.queue, expires=EXPIRES_S
+    )
+
+
+_heartbeat = Heartbeat()
+
+
+def begin(**_signal: Any) -> None:
+    """Report this worker before it takes any work."""
+    _heartbeat.start()
+
+
+def end(**_signal: Any) -> None:
+    """Let visits under way finish for a moment, and end our threads."""
+    stop_room()
+    _heartbeat.stop()
+
+
+worker_init.connect(begin, weak=False)
+worker_shutdown.connect(end, weak=False)
