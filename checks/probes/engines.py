@@ -70,15 +70,18 @@ def of_host(host: str) -> Engine | None:
 def of_hello(reply: object) -> Engine | None:
     """Name the engine by a bare HELLO's answer, for where INFO is refused.
 
-    KeyDB says redis here, so redis is an answer of this alone, and no proof against KeyDB.
+    KeyDB says redis too; its 6.3 tells it apart, for there was no Redis 6.3.
     """
     if not isinstance(reply, Sequence) or isinstance(reply, bytes | str):
         return None
     if any(_names_google(part) for part in reply):
         return Engine.MEMORYSTORE
-    if list(reply[:2]) == [b"server", b"valkey"]:
+    server, version = _following(reply, b"server"), _following(reply, b"version")
+    if server == b"valkey":
         return Engine.VALKEY
-    return Engine.REDIS if list(reply[:2]) == [b"server", b"redis"] else None
+    if server != b"redis":
+        return None
+    return Engine.KEYDB if version.startswith(b"6.3.") else Engine.REDIS
 
 
 def version_field(engine: Engine, info: Info) -> bytes:
@@ -106,6 +109,17 @@ def _by_os(os: bytes) -> Engine | None:
     if b"Amazon MemoryDB" in os:
         return Engine.MEMORYDB
     return Engine.ELASTICACHE if b"Amazon ElastiCache" in os else None
+
+
+def _following(reply: Sequence[object], name: bytes) -> bytes:
+    """Return what follows a name in HELLO's flat list; b"" where nothing does."""
+    found = dict(zip(reply[::2], reply[1::2], strict=False)) if _is_flat(reply) else {}
+    value = found.get(name)
+    return value if isinstance(value, bytes) else b""
+
+
+def _is_flat(reply: Sequence[object]) -> bool:
+    return all(isinstance(name, bytes) for name in reply[::2])
 
 
 def _names_google(part: object) -> bool:

@@ -107,15 +107,13 @@ def read_info(text: bytes, host: str) -> tuple[Engine, Fields]:
     if engine is Engine.DRAGONFLY:
         _as_redis_says(info)
     fields: Fields = {"edition": edition(info, host)}
-    for name, key in TEXTS:
-        fields[name] = _text(info, key)
-    fields["version"] = _version(info, version_field(engine, info))
-    for name, key in COUNTS:
-        fields[name] = _count(info, key)
+    _read_texts(info, fields)
+    _read_counts(info, fields)
     for name, key in CLAIMS:
         fields[name] = _claim(info, key)
     for name, key, absent in SOMETIMES:
         fields[name] = _count(info, key) if key in info else absent
+    fields["version"] = _version(info, version_field(engine, info))
     fields["fragmentation_ratio"] = _ratio(info, b"mem_fragmentation_ratio")
     fields["server_time_s"] = _scaled(info, b"server_time_usec", 1e6)
     fields["loading_since_s"] = (
@@ -125,6 +123,23 @@ def read_info(text: bytes, host: str) -> tuple[Engine, Fields]:
     fields["keys_by_database"] = _databases(text)
     fields["errors"] = _errors(text)
     return engine, fields
+
+
+def _read_texts(info: Info, fields: Fields) -> None:
+    for name, key in TEXTS:
+        value = info.get(key)
+        fields[name] = _absent(key) if value is None else _clean(value)
+
+
+def _read_counts(info: Info, fields: Fields) -> None:
+    """Read the many plain numbers; written out, for this is where a visit's time goes."""
+    for name, key in COUNTS:
+        try:
+            number = int(info[key])
+        except (KeyError, ValueError):
+            fields[name] = _count(info, key)
+        else:
+            fields[name] = number if LEAST <= number <= MOST else _odd(key)
 
 
 def without_info(why: Missing) -> Fields:
@@ -188,7 +203,7 @@ def _replica(parts: Mapping[bytes, bytes]) -> Replica:
 
 
 def _databases(text: bytes) -> Mapping[str, int] | Missing:
-    start = text.find(b"# Keyspace")
+    start = text.rfind(b"# Keyspace")
     if start < 0:
         return _absent(b"# Keyspace")
     found: dict[str, int] = {}
@@ -203,7 +218,7 @@ def _databases(text: bytes) -> Mapping[str, int] | Missing:
 
 def _errors(text: bytes) -> Mapping[str, int] | Missing:
     """Read the counts of error replies by their first word (Redis 6.2 and newer)."""
-    start = text.find(b"# Errorstats")
+    start = text.rfind(b"# Errorstats")
     if start < 0:
         return _absent(b"# Errorstats")
     found: dict[str, int] = {}
