@@ -105,9 +105,13 @@ def tcp_keepalive(facts: PairFacts, limits: KeepaliveLimits) -> Verdict:
     if found_s == wanted_s:
         return passed(tcp_keepalive_s=found_s)
     severity = Severity.WARNING if found_s > wanted_s else Severity.INFO
-    told = f"every {duration(found_s)}" if found_s else "never"
+    told = (
+        f"probes idle connections every {duration(found_s)}"
+        if found_s
+        else "never probes idle connections"
+    )
     return failed(
-        f"Redis probes idle connections {told} (tcp-keepalive {found_s}); set it to {wanted_s}",
+        f"Redis {told} (tcp-keepalive is {found_s}); it must be {wanted_s}",
         short=f"tcp-keepalive is {found_s}",
         severity=severity if found_s else Severity.CRITICAL,
         tcp_keepalive_s=found_s,
