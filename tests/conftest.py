@@ -23,6 +23,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("FLEET_KEYS", keys.new_fleet_key())
     os.environ.setdefault("PROFILE", "embedded")
     os.environ.setdefault("BROKER_URL", "memory://")
+    # WhiteNoise wants the folder to be there; nothing is collected for tests.
+    os.environ["STATIC_ROOT"] = str(config.rootpath / "fleet" / "portal" / "static")
     os.environ["STATICFILES_STORAGE"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     if not hasattr(config, "workerinput") and needs_database(config):
         server = config.stash[SERVER] = ExitStack()
