@@ -4,58 +4,32 @@ from __future__ import annotations
 
 import json
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from checks.facts import NOT_READ, Engine, Missing, RedisFacts
+from checks.facts import Engine
+from checks.placement import (
+    PROVIDED,
+    cli_name,
+    conf_name,
+    one_line,
+    place,
+    settings_in,
+)
+from checks.placement import (
+    Piece as Piece,
+)
+from checks.placement import (
+    Server as Server,
+)
 from checks.render import Blank, fill
 from checks.rule import JSON, Code, Effect, Limits, Outcome, Remediation, Rule, Text, Verdict
 
 PROOF: Final = Path(__file__).with_name("proof.json")
-CLIS: Final = {
-    Engine.VALKEY: "valkey-cli",
-    Engine.KEYDB: "keydb-cli",
-    Engine.MEMURAI: "memurai-cli",
-}
-CONFS: Final = {
-    Engine.VALKEY: "valkey.conf",
-    Engine.KEYDB: "keydb.conf",
-    Engine.MEMURAI: "memurai.conf",
-    Engine.DRAGONFLY: "dragonfly.conf",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """The server that a remediation is for. config_file "" = it was started without one."""
-
-    engine: Engine = Engine.UNKNOWN
-    version: str = ""
-    host: str = ""
-    config_file: str | Missing = NOT_READ
-
-    @classmethod
-    def read(cls, redis: RedisFacts | Missing, host: str = "") -> Server:
-        """Take the server from facts; `host` stands in where Redis did not answer."""
-        if isinstance(redis, Missing):
-            return cls(host=host)
-        version = "" if isinstance(redis.version, Missing) else redis.version
-        return cls(redis.engine, version, redis.host or host, redis.config_file)
-
-    @property
-    def label(self) -> str:
-        """The name people write, with the version if known: `Valkey 8.0.1`."""
-        return f"{self.engine.label} {self.version}".strip()
-
-
-class Piece(NamedTuple):
-    """One part of a step: code to paste as it stands, or prose."""
-
-    text: str
-    is_code: bool
+ON_THE_SERVER: Final = frozenset({Effect.NO_RESTART, Effect.RESTART})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +68,12 @@ def render(
     remedy = rule.remediation_for(cause).on(server.engine)
     values = _values(evidence, limits or rule.limits, server)
     found = _rendered(rule, remedy, values, server)
-    return replace(found, durable=(*found.durable, *_placed(rule, found, server)))
+    lines = settings_in(found.durable) if found.effect in ON_THE_SERVER else []
+    if not lines:
+        return found
+    effect = Effect.CONSOLE if server.engine in PROVIDED else found.effect
+    placed = place(lines, found.now, server)
+    return replace(found, durable=(*found.durable, *placed), effect=effect)
 
 
 def outline(
@@ -166,32 +145,18 @@ def proof() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     }
 
 
-def conf_name(engine: Engine) -> str:
-    """Return the usual name of the engine's configuration file."""
-    return CONFS.get(engine, "redis.conf")
-
-
-def cli_name(engine: Engine) -> str:
-    """Return the name of the engine's own command-line client."""
-    return CLIS.get(engine, "redis-cli")
-
-
 def _values(evidence: Mapping[str, JSON], limits: Limits, server: Server) -> dict[str, Any]:
-    values = {name: _one_line(value) for name, value in evidence.items()}
+    values = {
+        name: one_line(value) if isinstance(value, str) else value
+        for name, value in evidence.items()
+    }
     values["limits"] = limits
     values["engine"] = server.engine.label
     values["conf"] = conf_name(server.engine)
     values["cli"] = cli_name(server.engine)
-    values["host"] = _one_line(server.host) or "the Redis host"
-    values["version"] = _one_line(server.version)
+    values["host"] = one_line(server.host) or "the Redis host"
+    values["version"] = one_line(server.version)
     return values
-
-
-def _one_line(value: JSON) -> JSON:
-    """Keep a server's own words from breaking out of the command they stand in."""
-    if not isinstance(value, str):
-        return value
-    return "".join(char if char.isprintable() else " " for char in value)
 
 
 def _pieces(text: Text, values: Mapping[str, Any]) -> Iterator[Piece]:
@@ -224,50 +189,3 @@ def marks(template: str) -> tuple[str, ...]:
 
 def _absent(template: str, values: Mapping[str, Any]) -> list[str]:
     return [name for name in marks(template) if name not in values]
-
-
-# --- Make it last: where the line goes
-
-
-def _placed(rule: Rule, found: RenderedRemediation, server: Server) -> Iterator[Piece]:
-    """Say where configuration lines go, by how the server was started; nothing of other texts."""
-    lines = [line for piece in found.durable if piece.is_code for line in piece.text.splitlines()]
-    is_ours = rule.id.startswith("redis.") and found.effect in (Effect.NO_RESTART, Effect.RESTART)
-    if is_ours and lines and all(map(_is_setting, lines)):
-        yield from _place(lines, server)
-
-
-def _is_setting(line: str) -> bool:
-    """Tell a configuration line (`maxmemory-policy noeviction`) from a command (`CONFIG REWRITE`)."""
-    name = line.partition(" ")[0]
-    return name.islower() and name.replace("-", "").isalpha()
-
-
-def _place(lines: Iterable[str], server: Server) -> Iterator[Piece]:
-    """Say where configuration lines go, by how the server was started."""
-    host = f" on {_one_line(server.host)}" if server.host else ""
-    arguments = _arguments(lines)
-    if isinstance(server.config_file, Missing):
-        conf = conf_name(server.engine)
-        yield Piece(
-            f"In {conf}{host}, or run CONFIG REWRITE if the server was started with a file; "
-            "if it was started without one, as an argument or in its manifest:",
-            is_code=False,
-        )
-        yield Piece(arguments, is_code=True)
-    elif server.config_file:
-        yield Piece(
-            f"In {_one_line(server.config_file)}{host}, or run CONFIG REWRITE.", is_code=False
-        )
-    else:
-        yield Piece(
-            "This server was started without a configuration file: "
-            "put it in the manifest, or give it as an argument:",
-            is_code=False,
-        )
-        yield Piece(arguments, is_code=True)
-
-
-def _arguments(lines: Iterable[str]) -> str:
-    """Write configuration lines as arguments: `--save 900 1 --save 300 10`."""
-    return " ".join(f"--{line.strip()}" for line in lines if line.strip())

@@ -5,15 +5,14 @@ import pytest
 
 from checks import remedy
 from checks.catalog import BY_ID
-from checks.facts import NOT_READ, REASONS, Engine, Missing
+from checks.facts import REASONS, Engine
 from checks.remedy import Piece, RenderedRemediation, Server, observed, render, required, title
 from checks.rule import Effect, Outcome, Severity, Verdict, failed, passed, unknown
-from tests.checks.sample_rules import MemoryLimits, licence, memory, redis_facts
+from tests.checks.sample_rules import MemoryLimits, licence, memory
 
 GIB = 1024**3
 EVIDENCE = {"wanted_bytes": 4 * GIB, "used_ratio": 0.85}
 VALKEY = Server(Engine.VALKEY, "8.0.1", "redis-0417.example", "/etc/valkey/valkey.conf")
-ARGUMENTS = Piece(f"--maxmemory {4 * GIB} --maxmemory-policy noeviction", is_code=True)
 
 
 def prose(text):
@@ -30,7 +29,7 @@ def test_everything_is_rendered_for_the_server():
         why="Valkey 8.0.1 on redis-0417.example may use 80%.",
         now=(code(f"CONFIG SET maxmemory {4 * GIB}"),),
         durable=(
-            code(f"maxmemory {4 * GIB}\nmaxmemory-policy noeviction"),
+            code(f"maxmemory {4 * GIB}"),
             prose("In /etc/valkey/valkey.conf on redis-0417.example, or run CONFIG REWRITE."),
         ),
         verify=(
@@ -52,45 +51,21 @@ def test_limits_of_a_policy_are_filled_in():
     assert rendered.why == "Valkey 8.0.1 on redis-0417.example may use 70%."
 
 
-@pytest.mark.parametrize(
-    ("server", "notes"),
-    [
-        (
-            Server(Engine.REDIS, "7.0", "r1", ""),
-            (
-                prose(
-                    "This server was started without a configuration file: "
-                    "put it in the manifest, or give it as an argument:"
-                ),
-                ARGUMENTS,
-            ),
-        ),
-        (
-            Server(Engine.KEYDB, "6.3", "k1", NOT_READ),
-            (
-                prose(
-                    "In keydb.conf on k1, or run CONFIG REWRITE if the server was started with "
-                    "a file; if it was started without one, as an argument or in its manifest:"
-                ),
-                ARGUMENTS,
-            ),
-        ),
-        (
-            Server(Engine.MEMURAI, "4", "", "C:\\memurai.conf"),
-            (prose("In C:\\memurai.conf, or run CONFIG REWRITE."),),
-        ),
-    ],
-)
-def test_where_the_line_goes_depends_on_how_the_server_was_started(server, notes):
-    assert render(memory, "", EVIDENCE, server).durable[1:] == notes
-
-
 def test_a_providers_own_steps_get_no_configuration_file():
     rendered = render(memory, "", EVIDENCE, Server(Engine.ELASTICACHE, "7.1", "e1", ""))
 
     assert rendered.now == (prose("Choose a larger node type."),)
     assert rendered.durable == (code("aws elasticache modify-cache-cluster"),)
     assert rendered.effect is Effect.CONSOLE
+
+
+def test_a_setting_that_a_provider_keeps_is_set_in_its_console():
+    rendered = render(memory, "", EVIDENCE, Server(Engine.AZURE, "6.0", "a1"))
+
+    assert rendered.effect is Effect.CONSOLE
+    assert rendered.durable[1:] == (
+        prose("Azure Cache for Redis is run by its provider: set it in the console there."),
+    )
 
 
 def test_a_cause_picks_its_remediation():
@@ -116,20 +91,6 @@ def test_a_servers_words_cannot_break_out_of_a_command():
 
     assert rendered.why == "Valkey 8  on a  FLUSHALL may use 80%."
     assert rendered.durable[1] == prose("In /etc/x FLUSHALL on a  FLUSHALL, or run CONFIG REWRITE.")
-
-
-def test_a_server_that_did_not_answer_has_its_registered_host():
-    server = Server.read(Missing("refused", "x"), host="redis-1")
-
-    assert server == Server(Engine.UNKNOWN, "", "redis-1", NOT_READ)
-    assert server.label == "Unknown engine"
-
-
-def test_a_server_is_read_from_its_facts():
-    facts = redis_facts(version="8.0.1", config_file="")
-
-    assert Server.read(facts) == Server(Engine.VALKEY, "8.0.1", "10.0.0.7", "")
-    assert Server.read(redis_facts()) == Server(Engine.VALKEY, "", "10.0.0.7", NOT_READ)
 
 
 def test_tested_versions_are_those_of_the_live_tests(tmp_path, monkeypatch):
@@ -182,12 +143,6 @@ def test_required_that_hangs_on_evidence_is_the_title_without_it():
     assert required(licence) == "The licence lasts"
 
 
-@pytest.mark.parametrize("engine", Engine)
-def test_every_engine_has_a_client_and_a_file(engine):
-    assert remedy.cli_name(engine).endswith("-cli")
-    assert remedy.conf_name(engine).endswith(".conf")
-
-
 def test_marks_are_names():
     assert remedy.marks("{a} {limits.b:percent} {{c}} {a:size}") == ("a", "limits")
     assert all(set(reason) <= {*string.ascii_lowercase, "_"} for reason in REASONS)
@@ -200,7 +155,7 @@ def test_an_outline_names_the_figures_that_a_reading_gives():
         do="Set maxmemory to <wanted bytes>",
         why="Valkey  on <host> may use 80%.",
         now=(code("CONFIG SET maxmemory <wanted bytes>"),),
-        durable=(code("maxmemory <wanted bytes>\nmaxmemory-policy noeviction"),),
+        durable=(code("maxmemory <wanted bytes>"),),
         verify=(
             code("valkey-cli CONFIG GET maxmemory"),
             prose("must answer <wanted bytes>, as in valkey.conf"),

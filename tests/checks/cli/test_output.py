@@ -75,7 +75,6 @@ def test_a_finding_as_a_table_ends_with_what_to_do():
            Valkey 8.0.1 on 10.0.0.7 may use 80%.
            Now           CONFIG SET maxmemory 4294967296
            Make it last  maxmemory 4294967296
-                         maxmemory-policy noeviction
                          In /etc/valkey.conf on 10.0.0.7, or run CONFIG REWRITE.
            Verify        valkey-cli CONFIG GET maxmemory
                          must answer 4294967296, as in valkey.conf
@@ -175,7 +174,7 @@ def test_a_finding_as_json():
             "why": "Valkey 8.0.1 on 10.0.0.7 may use 80%.",
             "now": [{"code": "CONFIG SET maxmemory 4294967296"}],
             "durable": [
-                {"code": "maxmemory 4294967296\nmaxmemory-policy noeviction"},
+                {"code": "maxmemory 4294967296"},
                 {"text": "In /etc/valkey.conf on 10.0.0.7, or run CONFIG REWRITE."},
             ],
             "verify": [
