@@ -139,7 +139,7 @@ def _unreachable(facts: PairFacts, state: str, text: str, **evidence: JSON) -> V
     if live and not evidence:
         return failed(
             f"{told}; its queue connections live ({live}). It must answer 200 on /health",
-            short=f"EmailEngine unreached: {state}",
+            short="EmailEngine unreached from here only",
             severity=Severity.WARNING,
             cause="not-from-here",
             state=state,
@@ -176,7 +176,7 @@ SLOW = Remediation(
     do="Find what slows EmailEngine down",
     now=(
         "Look at its Redis first: a slow Redis is the usual cause (rules redis.stall and pair.rtt).",
-        Code("SLOWLOG GET 10"),
+        Code("SLOWLOG GET"),
         (
             "Then at the processor and memory of EmailEngine's host, and at how many accounts it "
             "synchronises at once."

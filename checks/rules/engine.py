@@ -349,7 +349,7 @@ def _standing(redis: RedisFacts, *, is_durable: bool) -> Verdict:
         standing, severity = "not supported, durability attested", Severity.WARNING
     return failed(
         f"{label} is {standing}; the vendor supports Redis",
-        short=f"{label} is {standing}",
+        short=f"{label}: {standing.removeprefix('supported ').replace('by the', 'by')}",
         severity=severity,
         cause=_cause(standing),
         standing=standing,

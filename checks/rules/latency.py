@@ -225,7 +225,7 @@ SLOW = Remediation(
     do="Find what holds Redis up",
     now=(
         "See which commands took long:",
-        Code("SLOWLOG GET 10"),
+        Code("SLOWLOG GET"),
         "And whether forks or the disk did:",
         Code("LATENCY LATEST"),
         "Then move other users of this Redis elsewhere, and give {host} a processor of its own.",
@@ -240,7 +240,7 @@ SLOW = Remediation(
     dragonfly=Steps(
         now=(
             "See which commands took long:",
-            Code("SLOWLOG GET 10"),
+            Code("SLOWLOG GET"),
             "Then give Dragonfly more processors, or move other users elsewhere.",
         ),
         durable="Keep the processors in the manifest.",

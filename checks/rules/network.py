@@ -33,7 +33,7 @@ KEEPALIVE = Remediation(
     ),
     durable=Code("tcp-keepalive {limits.wanted_keepalive_s}"),
     verify=(Code("CONFIG GET tcp-keepalive"), "must answer {limits.wanted_keepalive_s}."),
-    risk="None known: a probe is one empty packet per connection in that time.",
+    risk="Next to none: a probe is one empty packet per connection in that time.",
     undo=Code("CONFIG SET tcp-keepalive {tcp_keepalive_s}"),
     dragonfly=Steps(
         now="Restart Dragonfly with the argument below, after a snapshot.",

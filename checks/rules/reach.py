@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from checks.facts import Missing, PairFacts, known, or_else, readable
+from checks.facts import Missing, PairFacts, RedisFacts, known, or_else, readable
 from checks.render import duration
 from checks.rule import (
     JSON,
@@ -228,17 +228,24 @@ def reachable(facts: PairFacts, limits: ReachableLimits) -> Verdict:
 
     Source: S1, EmailEngine needs a Redis that it can reach at all times. The grace is ours.
     """
-    missing = facts.redis if isinstance(facts.redis, Missing) else facts.redis.ping
+    missing = facts.redis if isinstance(facts.redis, Missing) else _answer(facts.redis)
     if not isinstance(missing, Missing):
         return passed(state=missing)
-    if not isinstance(facts.redis, Missing) and missing.reason in ANSWERED:
-        return passed(state=missing.text.partition(" ")[0])  # MISCONF, NOPERM
     if missing.reason in WAITING:
         return _waiting(facts, missing, limits)
     fault = FAULTS.get(missing.reason)
     if fault is None:
         return unknown(missing.reason, missing.text)
     return _unanswered(facts, missing, fault)
+
+
+def _answer(redis: RedisFacts) -> str | Missing:
+    """Return what a connected server answered to PING, or why that is no service."""
+    if not isinstance(redis.ping, Missing) or redis.ping.reason not in ANSWERED:
+        return redis.ping
+    if redis.is_loading is True:  # it may refuse us PING and yet tell this
+        return Missing("loading", "INFO tells loading:1")
+    return redis.ping.text.partition(" ")[0]  # MISCONF, NOPERM
 
 
 def _unanswered(facts: PairFacts, missing: Missing, fault: Fault) -> Verdict:

@@ -226,13 +226,17 @@ def blocks_of(redis: RedisFacts) -> Iterator[Block]:
     if redis.role == "slave" and or_else(redis.replica_read_only, default=True):
         yield READONLY
         return
-    if redis.cluster_enabled is True and redis.cluster_state == "fail":
+    if _is_cluster(redis) and redis.cluster_state == "fail":
         yield CLUSTERDOWN
     yield from _disk_blocks(redis)
     if _lacks_replicas(redis):
         yield LONELY
     if _is_full(redis) and redis.maxmemory_policy == "noeviction":
         yield FULL
+
+
+def _is_cluster(redis: RedisFacts) -> bool:
+    return redis.cluster_enabled is True or redis.mode == "cluster"
 
 
 def _disk_blocks(redis: RedisFacts) -> Iterator[Block]:
@@ -308,7 +312,7 @@ def _doubtful(redis: RedisFacts, facts: PairFacts) -> Verdict | None:
 
 
 def _doubts(redis: RedisFacts) -> Iterator[tuple[Block, Reason, str]]:
-    if redis.cluster_enabled is True and isinstance(redis.cluster_state, Missing):
+    if _is_cluster(redis) and isinstance(redis.cluster_state, Missing):
         text = "Cluster mode is on, and whether every slot is served was not read"
         yield CLUSTERDOWN, "cluster", text
     policy = or_else(redis.maxmemory_policy, "")
