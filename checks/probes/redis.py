@@ -191,8 +191,8 @@ class _Visit:
         return [naming] if signing_in is None else [signing_in, naming]
 
     def _is_shut(self, ping: Missing) -> bool:
-        """Did the server refuse all that was asked, INFO too? Then there are no facts."""
-        return self._info_said is not None and ping.reason in SHUT
+        """Tell whether the server refused INFO too, or answers nothing like it: no facts then."""
+        return self._engine is Engine.UNKNOWN and ping.reason in SHUT
 
     def _take_info(self, reply: Reply) -> None:
         self._info_said = refused(INFO, reply)
