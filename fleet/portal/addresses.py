@@ -29,7 +29,7 @@ def pairs(**filters: object) -> str:
 
 
 def findings(**filters: object) -> str:
-    """Give the finding list, narrowed: `findings(rule="pair.rtt", severity="critical")`; open ones by default."""
+    """Give the finding list, narrowed: `findings(rule="pair.rtt")`; open ones unless said."""
     return _list("admin:findings_finding_changelist", FINDING_FILTERS, filters)
 
 

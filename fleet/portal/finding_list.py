@@ -1,0 +1,137 @@
+"""The finding list: its cells, its views and its chips."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db.models import Case, F, IntegerField, QuerySet, Value, When
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from unfold.views import ChangeList
+
+from fleet.findings.models import Finding
+from fleet.portal import addresses, facets, figures, marks
+from fleet.portal.scoped_admin import rows_of
+from fleet.registry.models import Target
+
+SEVERITY_RANK: Final = Case(
+    When(severity=Finding.Severity.CRITICAL, then=Value(0)),
+    When(severity=Finding.Severity.WARNING, then=Value(1)),
+    default=Value(2),
+    output_field=IntegerField(),
+)
+ORDER: Final = (SEVERITY_RANK.asc(), F("opened_at").desc(nulls_last=True), "-pk")
+SEVERITIES: Final = ("critical", "warning", "info")
+
+
+class FindingList(ChangeList):  # type: ignore[misc]  # Unfold has no types
+    """One page of findings of pairs that are not archived."""
+
+    result_list: Any
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: list[str] | None = None
+    ) -> QuerySet[Finding]:
+        """Leave out archived pairs: nobody looks at them any more."""
+        found: QuerySet[Finding] = super().get_queryset(request, exclude_parameters)
+        return found.exclude(target__state=Target.State.ARCHIVED)
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page; `now` is one instant for all ages."""
+        super().get_results(request)
+        self.full_result_count = self.result_count
+        found: list[Any] = list(self.result_list)
+        now = timezone.now()
+        for finding in found:
+            finding.now = now
+        self.result_list = found
+
+
+def severity_cell(finding: Finding) -> SafeString:
+    """Show the severity; a pending or resolved finding says so below."""
+    severity = marks.mark(finding.severity)
+    if finding.state == Finding.State.OPEN:
+        return severity
+    return format_html(
+        '<span class="pk-line1">{}</span><span class="pk-line2">{}</span>',
+        severity,
+        marks.mark(finding.state),
+    )
+
+
+def finding_cell(finding: Finding) -> SafeString:
+    """Link the message; name the rule below."""
+    return format_html(
+        '<a class="pk-name pk-line1" href="{}">{}</a><span class="pk-line2 pk-mono">{}</span>',
+        addresses.finding(finding.pk),
+        finding.message,
+        finding.rule_id,
+    )
+
+
+def pair_cell(finding: Finding) -> SafeString:
+    """Link the pair; tenant and environment below."""
+    target = finding.target
+    return format_html(
+        '<a class="pk-line1" href="{}">{}</a><span class="pk-line2">{} · {}</span>',
+        addresses.pair(target.pk),
+        target.name,
+        target.tenant.name,
+        target.environment,
+    )
+
+
+def values_cell(finding: Finding) -> SafeString:
+    """Show observed in the severity's colour, required below."""
+    return format_html(
+        '<span class="pk-line1"><b class="pk-{}">{}</b></span><span class="pk-line2">{}</span>',
+        marks.tone(finding.severity) if finding.state == Finding.State.OPEN else "note",
+        finding.observed,
+        _("wanted: %(required)s") % {"required": finding.required},
+    )
+
+
+def age_cell(finding: Finding) -> SafeString:
+    """Say how long it has been open; of a resolved one, how long ago it returned."""
+    at = finding.resolved_at or finding.opened_at or finding.first_seen_at
+    age = figures.age(at, finding.now)  # type: ignore[attr-defined]
+    if finding.resolved_at is None:
+        return format_html('<span class="pk-line1">{}</span>', age)
+    return format_html('<span class="pk-line1">{}</span>', _("%s ago") % age)
+
+
+def chips(request: HttpRequest) -> dict[str, Any]:
+    """Give the three views, and a chip for each severity of the view that is open."""
+    found = facets.finding_facets(rows_of(request))
+    view = request.GET.get("state") or Finding.State.OPEN.value
+    narrowed = {name for name in request.GET if name in addresses.FINDING_FILTERS} - {"state"}
+    return {
+        "views": [
+            _view(Finding.State.OPEN, found.count("open"), view),
+            _view(Finding.State.PENDING, found.count("pending"), view),
+            _view(Finding.State.RESOLVED, None, view),
+        ],
+        "severities": [
+            {
+                "severity": severity,
+                "count": found.count(view, severity),
+                "url": addresses.findings(state=view, severity=severity),
+                "is_current": narrowed == {"severity"} and request.GET["severity"] == severity,
+            }
+            for severity in SEVERITIES
+            if view != Finding.State.RESOLVED
+        ],
+        "is_narrowed": bool(narrowed),
+    }
+
+
+def _view(state: Finding.State, count: int | None, current: str) -> dict[str, Any]:
+    return {
+        "word": state.label,
+        "count": count,
+        "url": addresses.findings(state=state.value),
+        "is_current": state.value == current,
+    }

@@ -1,0 +1,149 @@
+"""The finding page: why it matters, how to put it right, what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from checks.catalog import BY_ID
+from checks.policy import DEFAULT
+from checks.remedy import title
+from checks.render import duration, milliseconds, percent, size
+from checks.rule import JSON, Rule
+from fleet.findings.models import Finding, Transition
+from fleet.portal import addresses, marks, pair_list, pair_page, reading
+from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
+from fleet.registry.models import Pair, Target
+
+
+def show(request: HttpRequest, finding_id: int) -> TemplateResponse:
+    """Answer with the whole page."""
+    values = _values(rows_of(request), finding_id)
+    return page(request, "portal/findings/page.html", values["finding"].message, values)
+
+
+@scoped_view
+def body(request: HttpRequest, rows: Rows, finding_id: int) -> HttpResponse:
+    """Answer with what a new reading changes, for htmx."""
+    return render(request, "portal/findings/body.html", _values(rows, finding_id))
+
+
+def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
+    finding = rows.get(
+        Finding,
+        "target__tenant",
+        "target__zone",
+        "target__pair",
+        "target__pair_state",
+        pk=finding_id,
+    )
+    pair: Pair = finding.target.pair
+    state = pair_list.state_of(finding.target)
+    read = reading.latest(rows, pair, state)
+    rule = BY_ID.get(finding.rule_id)
+    return {
+        "opts": Finding._meta,
+        "original": finding,
+        "object": finding,
+        "show_back_button": True,
+        "now": timezone.now(),
+        "finding": finding,
+        "target": finding.target,
+        "pair": pair,
+        "rule": rule,
+        "title_true": title(rule, DEFAULT[rule.id].limits) if rule else "",
+        "todo": pair_page.Todo(finding, pair_page.remedy_of(finding, read)),
+        "read_at": read.read_at(rule) if rule else None,
+        "confirmed": _confirmed(rule),
+        "evidence": list(shown_evidence(finding.evidence)),
+        "moves": _moves(rows, finding),
+        "others": _others(rows, finding),
+        "others_url": addresses.findings(rule=finding.rule_id),
+        "live": _live_again(rows, finding),
+    }
+
+
+def _confirmed(rule: Rule | None) -> str:
+    if rule is None:
+        return ""
+    return _("%(times)d of %(of)d") % {"times": rule.opens.times, "of": rule.opens.of}
+
+
+def _others(rows: Rows, finding: Finding) -> int:
+    """Count the other pairs that fail the same rule now."""
+    same = rows.of(Finding).filter(rule_id=finding.rule_id, state=Finding.State.OPEN)
+    return (
+        same.exclude(target=finding.target_id).exclude(target__state=Target.State.ARCHIVED).count()
+    )
+
+
+def _live_again(rows: Rows, finding: Finding) -> Finding | None:
+    """Find the later episode of a resolved finding, if it came back."""
+    if finding.state != Finding.State.RESOLVED:
+        return None
+    later = rows.of(Finding).filter(
+        target=finding.target_id, rule_id=finding.rule_id, state=Finding.State.OPEN
+    )
+    return later.first()
+
+
+def _moves(rows: Rows, finding: Finding) -> list[dict[str, Any]]:
+    moves = rows.of(Transition).filter(finding=finding.pk).select_related("actor")
+    return [
+        {"at": move.at, "mark": _mark(move), "words": _words(move), "note": _note(move)}
+        for move in moves.order_by("at", "pk")
+    ]
+
+
+def _mark(move: Transition) -> str:
+    if move.cause in (Transition.Cause.RESOLVED, Transition.Cause.WITHDRAWN):
+        return move.cause
+    return move.to_severity or "info"
+
+
+def _words(move: Transition) -> str:
+    severity = f"{marks.MARKS[move.to_severity].word}".lower() if move.to_severity else ""
+    if move.cause == Transition.Cause.OPENED:
+        return _("Opened, %(severity)s") % {"severity": severity}
+    if move.cause == Transition.Cause.SEVERITY:
+        return _("Now %(severity)s") % {"severity": severity}
+    return move.get_cause_display()
+
+
+def _note(move: Transition) -> str:
+    by = _("by %(person)s") % {"person": move.actor} if move.actor else ""
+    return " · ".join(part for part in (move.note, by) if part)
+
+
+def shown_evidence(evidence: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:
+    """Give each figure with its unit, which its name's ending tells."""
+    for name, value in evidence.items():
+        yield name, _shown(name, value)
+
+
+def _shown(name: str, value: JSON) -> str:
+    if value is None:
+        return _("not read")
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, int | float):
+        return _figure(name, value)
+    if isinstance(value, list):
+        return ", ".join(_shown("", one) for one in value) or "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_shown('', one)}" for key, one in value.items()) or "–"
+    return str(value)
+
+
+def _figure(name: str, value: float) -> str:
+    units = {"_bytes": size, "_us": milliseconds, "_ratio": percent, "_s": duration}
+    for ending, write in units.items():
+        if name.endswith(ending) and value >= 0:
+            return write(value)
+    return f"{value:,}"

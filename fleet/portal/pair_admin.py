@@ -1,0 +1,377 @@
+"""Pairs in the admin: the list, the page of one, and the form behind Edit and Add."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from fleet.inspections.schedule import check_now
+from fleet.portal import (
+    addresses,
+    changes,
+    evidence,
+    filters,
+    pair_list,
+    pair_page,
+    past_findings,
+    trends,
+)
+from fleet.portal import check_now as check_now_page
+from fleet.portal.pair_form import SECRETS, PairForm
+from fleet.portal.scoped_admin import Rows, ScopedAdmin, rows_of, scoped_view
+from fleet.registry.models import Pair, Target
+from fleet.registry.register import put, set_state
+
+STATE_WORDS = {
+    Target.State.ACTIVE.value: gettext_lazy("Resumed: it is checked again."),
+    Target.State.PAUSED.value: gettext_lazy("Paused: it is not checked until you resume it."),
+    Target.State.ARCHIVED.value: gettext_lazy("Archived: it is kept, and off the lists."),
+}
+
+
+class PairAdmin(ScopedAdmin):
+    """All pairs; worst first, fifty a page, at most a dozen queries."""
+
+    form = PairForm
+    change_list_template = "portal/pairs/list.html"
+    change_form_template = "portal/pairs/form.html"
+    list_before_template = "portal/pairs/chips.html"
+    list_fullwidth = True
+    list_display = (
+        "lamps",
+        "name",
+        "open_findings",
+        "engine",
+        "rtt",
+        "memory",
+        "snapshot",
+        "backup",
+        "checked",
+    )
+    list_display_links = None
+    list_filter = (
+        filters.TenantFilter,
+        filters.EnvironmentFilter,
+        filters.ZoneFilter,
+        filters.EngineFilter,
+        filters.VersionFilter,
+        filters.ComplianceFilter,
+        filters.HealthFilter,
+        filters.RedisOnlyFilter,
+        filters.ReasonFilter,
+        filters.StateFilter,
+    )
+    list_select_related = ("target__tenant", "target__zone", "target__pair_state")
+    search_fields = (
+        "target__name",
+        "redis_url",
+        "emailengine_url",
+        "target__labels",
+        "target__tenant__name",
+    )
+    search_help_text = gettext_lazy("Name, host, label or tenant")
+    ordering = (
+        F("target__pair_state__rank").asc(nulls_last=True),
+        F("target__pair_state__oldest_opened_at").asc(nulls_last=True),
+        "target__name",
+    )
+    actions = ("check_chosen", "pause_chosen", "resume_chosen", "archive_chosen")
+    actions_selection_counter = True
+    fieldsets = (
+        (gettext_lazy("Pair"), {"fields": (("name", "tenant"), ("environment", "zone"), "labels")}),
+        (
+            gettext_lazy("Redis"),
+            {
+                "fields": (
+                    "redis_url",
+                    "redis_password",
+                    "remove_redis_password",
+                    ("redis_location", "expected_mailboxes"),
+                )
+            },
+        ),
+        (
+            gettext_lazy("EmailEngine"),
+            {
+                "fields": (
+                    "emailengine_url",
+                    "metrics_token",
+                    "remove_metrics_token",
+                    "api_token",
+                    "remove_api_token",
+                    ("emailengine_location", "emailengine_prefix"),
+                ),
+            },
+        ),
+        (
+            gettext_lazy("TLS, replicas and Sentinel"),
+            {
+                "fields": (
+                    ("redis_tls_verify", "redis_tls_name"),
+                    "redis_ca",
+                    "expected_replicas",
+                    ("sentinel_addresses", "sentinel_master"),
+                ),
+            },
+        ),
+    )
+
+    # --- The list
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[pair_list.PairList]:
+        """Use the list that reads a page's findings in one query."""
+        return pair_list.PairList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list with its chips."""
+        values = {"chips": pair_list.chips(request), "title": _("Pairs"), **(extra_context or {})}
+        answer: HttpResponse = super().changelist_view(request, values)
+        return answer
+
+    @admin.display(description=gettext_lazy("State"), ordering="target__pair_state__rank")
+    def lamps(self, pair: Pair) -> SafeString:
+        return pair_list.lamps_cell(pair)
+
+    @admin.display(description=gettext_lazy("Pair"), ordering="target__name")
+    def name(self, pair: Pair) -> SafeString:
+        return pair_list.name_cell(pair)
+
+    @admin.display(description=gettext_lazy("Open findings"))
+    def open_findings(self, pair: Pair) -> SafeString:
+        return pair_list.findings_cell(pair)
+
+    @admin.display(description=gettext_lazy("Engine"), ordering="target__pair_state__engine")
+    def engine(self, pair: Pair) -> SafeString:
+        return pair_list.engine_cell(pair)
+
+    @admin.display(description=gettext_lazy("RTT"), ordering="target__pair_state__rtt_us")
+    def rtt(self, pair: Pair) -> SafeString:
+        return pair_list.rtt_cell(pair)
+
+    @admin.display(description=gettext_lazy("Memory"), ordering="target__pair_state__used_ratio")
+    def memory(self, pair: Pair) -> SafeString:
+        return pair_list.memory_cell(pair)
+
+    @admin.display(
+        description=gettext_lazy("Snapshot"), ordering="target__pair_state__last_save_at"
+    )
+    def snapshot(self, pair: Pair) -> SafeString:
+        return pair_list.snapshot_cell(pair)
+
+    @admin.display(
+        description=gettext_lazy("Backup"), ordering="target__pair_state__last_backup_at"
+    )
+    def backup(self, pair: Pair) -> SafeString:
+        return pair_list.backup_cell(pair)
+
+    @admin.display(description=gettext_lazy("Checked"), ordering="target__pair_state__checked_at")
+    def checked(self, pair: Pair) -> SafeString:
+        return pair_list.checked_cell(pair)
+
+    # --- Many at once
+
+    @admin.action(description=gettext_lazy("Check now"))
+    def check_chosen(self, request: HttpRequest, pairs: QuerySet[Pair]) -> None:
+        """Ask for a visit of each."""
+        asked = check_now(list(pairs.values_list("pk", flat=True)), timezone.now())
+        text = ngettext(
+            "%(count)s pair is being checked.", "%(count)s pairs are being checked.", asked
+        )
+        messages.success(request, text % {"count": f"{asked:,}"})
+
+    @admin.action(description=gettext_lazy("Pause"), permissions=["change"])
+    def pause_chosen(self, request: HttpRequest, pairs: QuerySet[Pair]) -> None:
+        """Check them no more until they are resumed."""
+        self._move(request, pairs, Target.State.PAUSED)
+
+    @admin.action(description=gettext_lazy("Resume"), permissions=["change"])
+    def resume_chosen(self, request: HttpRequest, pairs: QuerySet[Pair]) -> None:
+        """Check them again, beginning now."""
+        self._move(request, pairs, Target.State.ACTIVE)
+
+    @admin.action(description=gettext_lazy("Archive"), permissions=["change"])
+    def archive_chosen(self, request: HttpRequest, pairs: QuerySet[Pair]) -> None:
+        """Take them off the lists; nothing is deleted."""
+        self._move(request, pairs, Target.State.ARCHIVED)
+
+    def _move(self, request: HttpRequest, pairs: QuerySet[Pair], state: Target.State) -> None:
+        ids = list(pairs.values_list("pk", flat=True))
+        moved = move(rows_of(request), ids, state)
+        text = ngettext("%(count)s pair: %(state)s.", "%(count)s pairs: %(state)s.", moved)
+        messages.success(request, text % {"count": f"{moved:,}", "state": state.label})
+
+    # --- One pair
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the views of one pair; Django's own history view is replaced by Changes."""
+        site = self.admin_site
+        return [
+            path("<int:target_id>/body/", pair_page.body, name="registry_pair_body"),
+            path("<int:target_id>/check/", check_now_page.start, name="registry_pair_check"),
+            path(
+                "<int:target_id>/check/progress/",
+                check_now_page.progress,
+                name="registry_pair_progress",
+            ),
+            path("<int:target_id>/trend/", trends.data, name="registry_pair_trend"),
+            path(
+                "<int:target_id>/trend/<slug:name>/", trends.table, name="registry_pair_trend_table"
+            ),
+            path("<int:target_id>/evidence/", evidence.show, name="registry_pair_evidence"),
+            path("<int:target_id>/findings/", past_findings.show, name="registry_pair_past"),
+            path("<int:target_id>/changes/", changes.show, name="registry_pair_changes"),
+            path("<int:target_id>/state/", change_state, name="registry_pair_state"),
+            path(
+                "<path:object_id>/edit/",
+                site.admin_view(self.edit_view),
+                name="registry_pair_edit",
+            ),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the page of one pair; the form is behind Edit."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return pair_page.show(request, int(object_id) if object_id.isdecimal() else 0)
+
+    def history_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Send to Changes, which knows more."""
+        return HttpResponseRedirect(reverse("admin:registry_pair_changes", args=[object_id]))
+
+    def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show and save the form."""
+        pair = rows_of(request).get(
+            Pair, "target__tenant", pk=int(object_id) if object_id.isdecimal() else 0
+        )
+        if not self.has_change_permission(request, pair):
+            raise PermissionDenied
+        values = {"title": _("Edit %(name)s") % {"name": pair.target.name}}
+        answer: HttpResponse = super().change_view(request, object_id, "", values)
+        return answer
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show and save the empty form."""
+        values = {"title": _("Add a pair"), **(extra_context or {})}
+        answer: HttpResponse = super().add_view(request, form_url, values)
+        return answer
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: Pair | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> type[forms.ModelForm[Pair]]:
+        """Give the form what this person may choose, and the test that Test and save asks for."""
+        made = super().get_form(request, obj, change, **kwargs)
+        return type(made.__name__, (made,), {"rows": rows_of(request), "person": request.user})
+
+    def get_fieldsets(self, request: HttpRequest, obj: Pair | None = None) -> Sequence[Any]:
+        """Offer to remove a secret only where one is stored."""
+        absent = {f"remove_{name}" for name in SECRETS if not (obj and getattr(obj, name))}
+        return [
+            (title, {**options, "fields": [f for f in options["fields"] if f not in absent]})
+            for title, options in super().get_fieldsets(request, obj)
+        ]
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,  # noqa: FBT001, FBT002
+        change: bool = False,  # noqa: FBT001, FBT002
+        form_url: str = "",
+        obj: Pair | None = None,
+    ) -> HttpResponse:
+        """Put the connection test's ladder above the fields."""
+        form = context["adminform"].form
+        ladder = getattr(form, "ladder", None)
+        context["ladder"] = ladder if ladder and ladder.failed else None
+        answer: HttpResponse = super().render_change_form(
+            request, context, add=add, change=change, form_url=form_url, obj=obj
+        )
+        return answer
+
+    def save_model(self, request: HttpRequest, obj: Pair, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Save the pair with its target: paused where it was not tested, else active and due now."""
+        target: Target = form.target
+        if "_save_paused" in request.POST:
+            target.state = Target.State.PAUSED
+        elif not change:
+            target.state = Target.State.ACTIVE
+        put(target, obj, form.secrets_changed)
+        check_now([obj.pk], timezone.now())
+        for rung in form.ladder.warned if form.ladder else ():
+            messages.warning(request, rung.learnt)
+
+    def log_addition(self, *args: Any) -> None:
+        """Leave Django's own log empty: the history of the models knows more."""
+
+    def log_change(self, *args: Any) -> None:
+        """Leave Django's own log empty: the history of the models knows more."""
+
+    def response_add(
+        self, request: HttpRequest, obj: Pair, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Go to the new pair's page."""
+        return self._saved(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: Pair) -> HttpResponse:
+        """Go back to the pair's page."""
+        return self._saved(request, obj)
+
+    def _saved(self, request: HttpRequest, pair: Pair) -> HttpResponse:
+        if pair.target.state == Target.State.PAUSED:
+            messages.success(request, _("Saved, paused: it is not checked until you resume it."))
+        else:
+            messages.success(request, _("Saved. A reading is under way."))
+        return HttpResponseRedirect(addresses.pair(pair.pk))
+
+
+def move(rows: Rows, target_ids: list[int], state: Target.State) -> int:
+    """Move the pairs this person may change to a state; resumed ones are due at once."""
+    moved = set_state(rows.editable(Target).filter(pk__in=target_ids), state)
+    if state == Target.State.ACTIVE:
+        check_now(moved, timezone.now())
+    return len(moved)
+
+
+@scoped_view
+def change_state(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponse:
+    """Pause, resume or archive one pair, by POST of its new state."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    pair = rows.get(Pair, "target", pk=target_id)
+    wanted = request.POST.get("state", "")
+    if wanted not in Target.State.values or not rows.may_edit(Pair, pair):
+        raise PermissionDenied
+    move(rows, [pair.pk], Target.State(wanted))
+    messages.success(request, STATE_WORDS[wanted])
+    return HttpResponseRedirect(addresses.pair(pair.pk))

@@ -1,0 +1,401 @@
+"""Add and edit a pair: one form over its target and itself, with secrets that only go in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.exceptions import ValidationError
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminRelatedFieldWrapperWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
+
+from checks.address import (
+    AddressError,
+    parse_emailengine_url,
+    parse_redis_url,
+    parse_sentinels,
+)
+from fleet.people.models import User
+from fleet.portal.ladder_page import Shown, try_draft
+from fleet.portal.scoped_admin import Rows
+from fleet.registry.models import Pair, Target, Tenant, Worker, Zone
+from fleet.registry.sealed import SecretError, seal
+
+# The columns that a connection depends on: changing one asks for a new test.
+CONNECTION = frozenset(
+    {
+        "zone",
+        "redis_url",
+        "redis_password",
+        "redis_ca",
+        "redis_tls_verify",
+        "redis_tls_name",
+        "sentinel_addresses",
+        "sentinel_master",
+        "emailengine_url",
+        "emailengine_prefix",
+        "metrics_token",
+        "api_token",
+    }
+)
+SECRETS = {
+    "redis_password": _("Redis password"),
+    "metrics_token": _("metrics token"),
+    "api_token": _("API token"),
+}
+KEEP = _("One is stored; leave this empty to keep it.")
+HELP = {
+    "redis_password": _(
+        "Write-only: sealed when saved, never shown. Or a reference: env:NAME, file:/path."
+    ),
+    "metrics_token": _(
+        "Scope metrics. Write-only. Without this or the API token, queues are not judged."
+    ),
+    "api_token": _(
+        "Scope api, read of diagnostics. Write-only. Without this or the metrics token, queues are"
+        " not judged."
+    ),
+}
+OF_TARGET = ("name", "tenant", "environment", "zone", "labels")
+LOCATION = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
+LABEL = re.compile(r"\s*([^=,\s][^=,]*?)\s*=\s*([^,]*?)\s*")
+# What may be a password in a URL that cannot be read: all between the first colon and the last @.
+USERINFO = re.compile(r"^(\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?/*[^:/@]*):.*(@)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A URL as typed: what may be sent back to the page, the password it held, what is wrong with it."""
+
+    shown: str
+    password: str = field(default="", repr=False)
+    error: str = ""
+
+
+def redis_url(text: str) -> Typed:
+    """Read a Redis URL; one that cannot be read loses whatever may be a password."""
+    try:
+        address = parse_redis_url(text)
+    except AddressError as error:
+        return Typed(USERINFO.sub(r"\1\2", text), error=str(error))
+    return Typed(address.without_password(), address.password)
+
+
+def emailengine_url(text: str) -> Typed:
+    """Read an EmailEngine URL; one with a user and password is refused and loses the password."""
+    try:
+        return Typed(parse_emailengine_url(text).url)
+    except AddressError as error:
+        return Typed(USERINFO.sub(r"\1\2", text), error=str(error))
+
+
+URLS: Mapping[str, Callable[[str], Typed]] = {
+    "redis_url": redis_url,
+    "emailengine_url": emailengine_url,
+}
+
+
+class Secret(forms.CharField):
+    """Goes in, never out: blank keeps what is stored."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"})
+        super().__init__(required=False, strip=True, widget=widget, **kwargs)
+
+
+def _text(label: Any, help_text: Any = "", **kwargs: Any) -> forms.CharField:
+    return forms.CharField(
+        label=label, help_text=help_text, widget=UnfoldAdminTextInputWidget(), **kwargs
+    )
+
+
+def _remove(label: Any) -> forms.BooleanField:
+    return forms.BooleanField(label=label, required=False, widget=UnfoldBooleanWidget())
+
+
+class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' generic is not one at run time
+    """What a person says about a pair. `rows` is set by the admin class to what they may choose."""
+
+    rows: ClassVar[Rows]
+    person: ClassVar[User]
+
+    name = _text(_("Name"), max_length=120)
+    tenant: forms.ModelChoiceField[Tenant] = forms.ModelChoiceField(
+        label=_("Tenant"), queryset=None
+    )
+    environment = _text(_("Environment"), max_length=40, initial="production")
+    zone: forms.ModelChoiceField[Zone] = forms.ModelChoiceField(
+        label=_("Probe zone"),
+        queryset=None,
+        widget=UnfoldAdminSelectWidget(),
+        help_text=_("Where it is probed from."),
+    )
+    labels = _text(_("Labels"), _("name=value, separated by commas."), required=False)
+    redis_password = Secret(label=_("Redis password"))
+    remove_redis_password = _remove(_("Remove the stored password"))
+    sentinel_addresses = _text(
+        _("Sentinel addresses"), _("host:port, separated by commas."), required=False
+    )
+    metrics_token = Secret(label=_("Metrics token"))
+    remove_metrics_token = _remove(_("Remove the stored metrics token"))
+    api_token = Secret(label=_("API token"))
+    remove_api_token = _remove(_("Remove the stored API token"))
+
+    class Meta:
+        model = Pair
+        fields = (
+            "redis_url",
+            "redis_password",
+            "redis_ca",
+            "redis_tls_verify",
+            "redis_tls_name",
+            "redis_location",
+            "sentinel_addresses",
+            "sentinel_master",
+            "emailengine_url",
+            "emailengine_prefix",
+            "emailengine_location",
+            "metrics_token",
+            "api_token",
+            "expected_mailboxes",
+            "expected_replicas",
+        )
+        widgets: ClassVar[dict[str, Any]] = {
+            "redis_tls_verify": UnfoldBooleanWidget(),
+            "redis_ca": UnfoldAdminTextareaWidget(attrs={"rows": 4, "spellcheck": "false"}),
+        }
+        labels: ClassVar[dict[str, Any]] = {
+            "redis_tls_verify": _("Verify the certificate"),
+            "redis_tls_name": _("Certificate name"),
+            "emailengine_prefix": _("Key prefix"),
+            "sentinel_master": _("Sentinel master name"),
+            "expected_mailboxes": _("Expected mailboxes"),
+            "expected_replicas": _("Expected replicas"),
+        }
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        files: Any = None,
+        *,
+        initial: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        instance = kwargs.get("instance")
+        found = _initial_of(instance) if instance and instance.pk else {}
+        self.url_errors: dict[str, str] = {}
+        self.ladder: Shown | None = None
+        super().__init__(
+            self._with_secret_moved(data) if data is not None else None,
+            files,
+            initial={**found, **(initial or {})},
+            **kwargs,
+        )
+        self.target = instance.target if instance and instance.pk else Target()
+        self._choose()
+        self._say_what_is_stored()
+
+    def _with_secret_moved(self, data: Mapping[str, Any]) -> MultiValueDict[str, Any]:
+        """Move a password out of the Redis URL into its own field: no page sends it back."""
+        moved: MultiValueDict[str, Any] = data.copy()  # type: ignore[attr-defined]
+        for name, read in URLS.items():
+            text = str(moved.get(name) or "")
+            if text.strip():
+                typed = read(text)
+                moved[name], self.url_errors[name] = typed.shown, typed.error
+                if typed.password and not moved.get("redis_password"):
+                    moved["redis_password"] = typed.password
+        return moved
+
+    def _choose(self) -> None:
+        tenants, zones = self.fields["tenant"], self.fields["zone"]
+        tenants.queryset = self.rows.choices(Tenant)  # type: ignore[attr-defined]
+        zones.queryset = self.rows.choices(Zone)  # type: ignore[attr-defined]
+        tenants.widget = UnfoldAdminRelatedFieldWrapperWidget(
+            AutocompleteSelect(Target._meta.get_field("tenant"), admin.site),
+            Target._meta.get_field("tenant").remote_field,
+            admin.site,
+            can_add_related=self.rows.may_edit(Tenant),
+            can_change_related=False,
+        )
+        tenants.widget.choices = tenants.choices  # type: ignore[attr-defined]
+        if not self.instance.pk and "zone" not in self.initial:
+            self.initial["zone"] = self._likely_zone()
+
+    def _likely_zone(self) -> Zone | None:
+        """Offer the zone in which a worker was seen last."""
+        seen = self.rows.of(Worker).select_related("zone").order_by("-last_seen_at").first()
+        return seen.zone if seen else self.rows.choices(Zone).first()
+
+    def _say_what_is_stored(self) -> None:
+        for name in SECRETS:
+            stored = getattr(self.instance, name)
+            self.fields[name].help_text = KEEP if stored else HELP[name]
+            if not stored:
+                del self.fields[f"remove_{name}"]
+
+    # --- What each field must be
+
+    def clean_redis_url(self) -> str:
+        """Refuse what is no address, with the reason; store its canonical form without password."""
+        return self._url("redis_url")
+
+    def clean_emailengine_url(self) -> str:
+        """Refuse what is no address; empty = not registered."""
+        return self._url("emailengine_url")
+
+    def clean_sentinel_addresses(self) -> list[str]:
+        """Read host:port, host:port."""
+        text = self.cleaned_data["sentinel_addresses"]
+        try:
+            return [_joined(host, port) for host, port in parse_sentinels(text)]
+        except AddressError as error:
+            raise ValidationError(str(error)) from None
+
+    def clean_redis_password(self) -> str:
+        """Seal it; blank keeps what is stored."""
+        return self._sealed("redis_password")
+
+    def clean_metrics_token(self) -> str:
+        """Seal it; blank keeps what is stored."""
+        return self._sealed("metrics_token")
+
+    def clean_api_token(self) -> str:
+        """Seal it; blank keeps what is stored."""
+        return self._sealed("api_token")
+
+    def clean_redis_location(self) -> str:
+        """Read region or region/zone."""
+        return self._location("redis_location")
+
+    def clean_emailengine_location(self) -> str:
+        """Read region or region/zone."""
+        return self._location("emailengine_location")
+
+    def clean_labels(self) -> dict[str, str]:
+        """Read name=value, name=value."""
+        text = self.cleaned_data["labels"]
+        found = {}
+        for part in filter(str.strip, text.split(",")):
+            match = LABEL.fullmatch(part)
+            if match is None:
+                message = _("“%(part)s” is no label: write name=value.")
+                raise ValidationError(message, params={"part": part.strip()})
+            found[match[1]] = match[2]
+        return found
+
+    def clean(self) -> dict[str, Any]:
+        """Hold fields against each other."""
+        values: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in SECRETS:
+            if values.get(f"remove_{name}"):
+                if self.data.get(self.add_prefix(name)):
+                    self.add_error(name, _("Give a new one or remove the stored one, not both."))
+                values[name] = ""
+        if bool(values.get("sentinel_addresses")) != bool(values.get("sentinel_master")):
+            missing = (
+                "sentinel_master" if values.get("sentinel_addresses") else "sentinel_addresses"
+            )
+            self.add_error(missing, _("Sentinel needs both its addresses and the master's name."))
+        return values
+
+    def _url(self, name: str) -> str:
+        if self.url_errors.get(name):
+            raise ValidationError(self.url_errors[name])
+        return str(self.cleaned_data[name]).strip()
+
+    def _sealed(self, name: str) -> str:
+        typed: str = self.cleaned_data[name]
+        if not typed:
+            return str(getattr(self.instance, name))
+        try:
+            return seal(typed)
+        except SecretError as error:
+            raise ValidationError(str(error)) from None
+
+    def _location(self, name: str) -> str:
+        text: str = (self.cleaned_data[name] or "").strip()
+        if text and not LOCATION.fullmatch(text):
+            raise ValidationError(_("Write region or region/zone, such as eu-1/b."))
+        return text
+
+    # --- The target beside the pair
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        for name in OF_TARGET:
+            if name in self.cleaned_data:
+                setattr(self.target, name, self.cleaned_data[name])
+        self.target.kind = Target.Kind.PAIR
+        try:
+            self.target.full_clean(exclude=set(OF_TARGET) & set(self.errors))
+        except ValidationError as error:
+            self.add_error(None, _at_fields(error))
+
+    def is_valid(self) -> bool:
+        """Hold the fields against their rules, then try the connection: a failed test saves nothing."""
+        if not super().is_valid():
+            return False
+        if self.ladder is None and self.wants_test:
+            self.ladder = try_draft(self.instance, self.target.zone, self.person)
+        return self.ladder is None or self.ladder.ladder.is_ok
+
+    @property
+    def wants_test(self) -> bool:
+        """Tell whether there is something new to try, unless it is to be saved without."""
+        return "_save_paused" not in self.data and self.changes_connection
+
+    @property
+    def secrets_changed(self) -> list[str]:
+        """Words for the history: which secrets were replaced or removed."""
+        found = []
+        for name, word in SECRETS.items():
+            if self.cleaned_data.get(f"remove_{name}"):
+                found.append(f"{word} removed")
+            elif self.data.get(self.add_prefix(name)):
+                found.append(f"{word} replaced")
+        return found
+
+    @property
+    def changes_connection(self) -> bool:
+        """Tell whether it changes what a connection test would find."""
+        removed = {f"remove_{name}" for name in SECRETS}
+        return bool((CONNECTION | removed) & set(self.changed_data))
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _initial_of(pair: Pair) -> dict[str, Any]:
+    target = pair.target
+    return {
+        "name": target.name,
+        "tenant": target.tenant_id,
+        "environment": target.environment,
+        "zone": target.zone_id,
+        "labels": ", ".join(f"{name}={value}" for name, value in target.labels.items()),
+        "sentinel_addresses": ", ".join(pair.sentinel_addresses),
+        **dict.fromkeys(SECRETS, ""),
+    }
+
+
+def _at_fields(error: ValidationError) -> ValidationError:
+    """Put what is wrong with the target at its field; a name taken is the name's fault."""
+    found = {}
+    for name, messages in error.message_dict.items():
+        found["name" if name == "__all__" else name] = messages
+    return ValidationError(found)
