@@ -1,4 +1,4 @@
-"""The inspection as a Nagios plugin says it: one line and its perfdata, then one line per fail."""
+"""The inspection as a Nagios plugin says it: one line and its perfdata, then a line per reason."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from checks.cli.inspection import Inspection
+from checks.cli.table import LAMPS
 from checks.remedy import marks
 from checks.rule import Limits, Outcome, Rule, Verdict
 
@@ -26,15 +27,20 @@ STEPS: Final = ("warn", "critical")
 
 def nagios(done: Inspection) -> str:
     """Write the plugin's output."""
-    more = [
-        f"{(verdict.severity or 'info').upper()} {rule.id}: {_clean(verdict.message)}"
-        for rule, verdict in done.fails()
-    ]
-    return "\n".join([f"{_headline(done)} | {' '.join(_perfdata(done))}", *more])
+    return "\n".join([f"{_headline(done)} | {' '.join(_perfdata(done))}", *_reasons(done)])
+
+
+def _reasons(done: Inspection) -> Iterator[str]:
+    """Say what fails, and why a core rule is not verified, each on a line."""
+    for rule, verdict in done.rows():
+        is_open = rule.id in done.tally.core_unknown and not verdict.depends_on
+        if verdict.outcome is Outcome.FAIL or is_open:
+            word = (verdict.severity or Outcome.UNKNOWN).upper()
+            yield f"{word} {rule.id}: {_clean(verdict.message)}"
 
 
 def _headline(done: Inspection) -> str:
-    lamps = " and ".join(lamp.value.replace("_", "-") for lamp in done.lamps)
+    lamps = " and ".join(LAMPS[lamp].word.lower() for lamp in done.lamps)
     parts = [f"{WORDS[done.status]} - {lamps}"]
     fails = done.fails()
     if fails:

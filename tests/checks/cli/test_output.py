@@ -240,7 +240,8 @@ def test_the_vantage_names_the_machine():
             full(Missing("no_permission", "x")),
             (
                 "UNKNOWN - unverified and healthy; 1 not verified | "
-                "fails=0 not_verified=1 conclusive=2;;;0;4"
+                "fails=0 not_verified=1 conclusive=2;;;0;4\n"
+                "UNKNOWN redis.sample-memory: x"
             ),
         ),
     ],
