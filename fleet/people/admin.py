@@ -11,11 +11,16 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Field, Model
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from fleet.people.models import Membership, User
+from fleet.portal import figures
 from fleet.portal.scoped_admin import ScopedAdmin, ScopedTabular
 
 admin.site.unregister(Group)  # roles are memberships
@@ -38,19 +43,19 @@ class PersonAdmin(ScopedAdmin, UserAdmin):  # type: ignore[misc, type-arg]
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     inlines = (MembershipInline,)
-    list_display = ("username", "full_name", "email", "is_superuser", "is_active", "last_login")
+    list_display = ("username", "full_name", "email", "is_superuser", "is_active", "signed_in")
     list_filter = ("is_superuser", "is_active")
     search_fields = ("username", "first_name", "last_name", "email")
     ordering = ("username",)
     filter_horizontal = ()
-    readonly_fields = ("last_login",)
+    readonly_fields = ("signed_in", "password_set")
     fieldsets = (
-        (None, {"fields": ("username", "password")}),
+        (None, {"fields": ("username", "password_set")}),
         (
             _("Person"),
             {"fields": (("first_name", "last_name"), ("email", "time_zone"))},
         ),
-        (_("Access"), {"fields": (("is_active", "is_superuser"), "last_login")}),
+        (_("Access"), {"fields": (("is_active", "is_superuser"), "signed_in")}),
     )
     add_fieldsets = (
         (None, {"fields": ("username", "password1", "password2")}),
@@ -81,12 +86,29 @@ class PersonAdmin(ScopedAdmin, UserAdmin):  # type: ignore[misc, type-arg]
             field.help_text = _("Untick to keep somebody out; people are not deleted.")
         return field
 
-    def get_readonly_fields(
-        self, request: HttpRequest, obj: Model | None = None
-    ) -> tuple[str, ...]:
+    @admin.display(description=_("Last sign-in"), ordering="last_login")
+    def signed_in(self, person: User) -> str:
+        """Say when the person last signed in."""
+        return figures.instant(person.last_login) if person.last_login else gettext("never")
+
+    @admin.display(description=_("Password"))
+    def password_set(self, person: User) -> SafeString:
+        """Lead to Django's own form; neither the password nor its hash is shown."""
+        word = gettext("Set.") if person.has_usable_password() else gettext("None.")
+        url = reverse("admin:auth_user_password_change", args=[person.pk])
+        return format_html(
+            '{} <a class="pk-link" href="{}">{}</a>', word, url, gettext("Change the password")
+        )
+
+    def get_form(  # type: ignore[override]  # `change` comes by name
+        self, request: HttpRequest, obj: Model | None = None, **kwargs: Any
+    ) -> type[forms.ModelForm[User]]:
         """Keep people from locking themselves out."""
-        fixed: tuple[str, ...] = tuple(super().get_readonly_fields(request, obj))
-        return (*fixed, "is_active", "is_superuser") if obj == request.user else fixed
+        form: type[forms.ModelForm[User]] = super().get_form(request, obj, **kwargs)
+        for name in ("is_active", "is_superuser"):
+            if name in form.base_fields:
+                form.base_fields[name].disabled = obj == request.user
+        return form
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: Any) -> None:
         """Let the person in: everyone here may sign in, their role says what they see."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from checks import remedy
 from checks.catalog import BY_ID, RULES
 from checks.facts import Engine
-from checks.render import UNITS, Blank, fill
+from checks.render import THIN, Blank, fill, pairs, percent, size
 from checks.rule import Group, Kind, Limits, Rule, Severity
 from fleet.portal import addresses
 
@@ -21,6 +21,10 @@ Words = str | Promise
 KINDS: Final[dict[str, Words]] = {
     Kind.REQUIREMENT: _("Requirements"),
     Kind.OPERATION: _("Operations"),
+}
+ONE_KIND: Final[dict[str, Words]] = {
+    Kind.REQUIREMENT: _("Requirement"),
+    Kind.OPERATION: _("Operation"),
 }
 KIND_WORDS: Final[dict[str, Words]] = {
     Kind.REQUIREMENT: _("Requirement (compliance)"),
@@ -42,13 +46,13 @@ SOURCES: Final[dict[str, Words]] = {
     "EE": _("what a running EmailEngine enforces or does"),
     "ours": _("our own"),
 }
-UNIT_ENDS: Final = {
-    "_ratio": "percent",
-    "_us": "ms",
-    "_s": "duration",
-    "_bytes": "size",
-    "_pairs": "pairs",
-    "_count": "count",
+# Limits are set in the unit their name ends with, so they are shown in it.
+SHOWN_AS: Final[dict[str, Callable[[Any], str]]] = {
+    "_ratio": percent,
+    "_ms": lambda value: f"{value:,g}{THIN}ms",
+    "_s": lambda value: f"{value:,g}{THIN}s",
+    "_bytes": size,
+    "_pairs": pairs,
 }
 VARIANTS: Final = (
     Engine.VALKEY,
@@ -182,7 +186,7 @@ def _line(rule: Rule, failing: Mapping[str, int]) -> dict[str, Any]:
     return {
         "id": rule.id,
         "title": remedy.title(rule),
-        "kind": KINDS[rule.kind],
+        "kind": ONE_KIND[rule.kind],
         "severity": rule.severity,
         "limits": tuple(limits(rule.limits)),
         "source": rule.source,
@@ -197,9 +201,9 @@ def limits(of: Limits) -> Iterator[tuple[str, str]]:
 
 
 def _in_unit(name: str, value: Any) -> str:
-    unit = next((unit for end, unit in UNIT_ENDS.items() if name.endswith(end)), "")
-    if unit and not (unit != "pairs" and isinstance(value, tuple)):
-        return str(UNITS[unit](value))
+    for end, show in SHOWN_AS.items():
+        if name.endswith(end):
+            return show(value)
     if isinstance(value, tuple):
         return ", ".join(str(one) for one in value)
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -214,7 +218,8 @@ def _sources(source: str) -> Iterator[tuple[str, Words]]:
 def _cure(rule: Rule, cause: str) -> Cure:
     general = rule.remediation[cause]
     own = [engine for engine in VARIANTS if getattr(general, engine.value) is not None]
-    every = _variant(rule, cause, Engine.REDIS, _("Redis, and engines not named below"))
+    label = _("Redis, and engines not named below") if own else _("Every engine")
+    every = _variant(rule, cause, Engine.REDIS, label)
     return Cure(cause, (every, *(_variant(rule, cause, one, one.label) for one in own)))
 
 

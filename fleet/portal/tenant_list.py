@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Case, Count, F, FloatField, Q, QuerySet, Value, When
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -14,7 +16,7 @@ from fleet.registry.models import Target, Tenant
 LIVE = ~Q(targets__state=Target.State.ARCHIVED)
 
 
-def scored(rows: QuerySet[Tenant]) -> QuerySet[Tenant]:
+def scored(rows: QuerySet[Tenant]) -> QuerySet[Any]:
     """Annotate each tenant with its pairs, how many comply, and its rules' coverage."""
     state = "targets__pair_state"
     found = rows.annotate(
@@ -37,7 +39,7 @@ def pairs(tenant: Tenant) -> SafeString:
     """Show the number of pairs, as a link to them."""
     count: int = vars(tenant)["pairs_count"]  # annotated above
     url = addresses.pairs(tenant=tenant.pk)
-    return format_html('<a class="pk-count" href="{}">{}</a>', url, f"{count:,}")
+    return format_html('<a class="pk-link" href="{}">{}</a>', url, f"{count:,}")
 
 
 def compliant(tenant: Tenant) -> SafeString:
@@ -60,6 +62,8 @@ def compliant(tenant: Tenant) -> SafeString:
 def coverage(tenant: Tenant) -> SafeString | str:
     """Show the share of rules that could be judged."""
     counts = vars(tenant)
+    if not counts["pairs_count"]:
+        return format_html('<span class="pk-quiet">{}</span>', _("no pairs"))
     if not counts["applicable"]:
         return format_html('<span class="pk-doubt">{}</span>', _("not read"))
     return figures.share(counts["conclusive"], counts["applicable"])

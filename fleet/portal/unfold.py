@@ -84,6 +84,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": _("EmailEngine + Redis fleet"),
     "SITE_SYMBOL": "join",
     "SITE_URL": None,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": _asset("portal/favicon.svg")}
+    ],
     "SHOW_BACK_BUTTON": True,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "6px",

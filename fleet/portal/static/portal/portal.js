@@ -47,4 +47,10 @@
       || (!selection.isCollapsed && polled.contains(selection.anchorNode));
     if (isReading || document.hidden) event.preventDefault();
   });
+
+  // Back at the tab: show at once what the poll has left out.
+  document.addEventListener("visibilitychange", () => {
+    const polled = document.querySelector("[data-pk-poll]");
+    if (polled && !document.hidden) window.htmx.trigger(polled, "pk:refresh");
+  });
 })();
