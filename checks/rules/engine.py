@@ -54,7 +54,7 @@ STANDALONE = Remediation(
             "its own), point EENGINE_REDIS at the new server, start EmailEngine."
         ),
     ),
-    durable=Code("cluster-enabled no"),
+    durable="In the new server's {conf}, cluster-enabled no, which is the default.",
     verify=(Code("INFO cluster"), "must answer cluster_enabled:0."),
     risk=_MOVE_RISK,
     undo=_MOVE_BACK,
@@ -225,8 +225,8 @@ STANDINGS: Final[Mapping[Engine, tuple[str, Severity]]] = {
 }
 OUTSIDE = Remediation(
     why="The vendor's table does not name this make: what works is found out by using it.",
-    do="Note that the vendor does not name {make}",
-    now="Nothing need be changed. Ask the vendor before you rely on help with {make}.",
+    do="Note that the vendor does not name {engine}",
+    now="Nothing need be changed. Ask the vendor before you rely on help with {engine}.",
     durable="Keep an own test of sending and receiving mail on this make for upgrades.",
     verify=(_INFO_SERVER, "names the make and its version."),
     risk="An upgrade of either side may meet a difference that nobody has tried.",
@@ -238,7 +238,7 @@ EXPERIMENTAL = Remediation(
     do="Move to Redis or Valkey",
     now=_MOVE,
     durable=_MOVED,
-    verify=(_INFO_SERVER, "must no longer name {make}."),
+    verify=(_INFO_SERVER, "must no longer name {engine}."),
     risk=_MOVE_RISK,
     undo=_MOVE_BACK,
     dragonfly=Steps(
@@ -266,7 +266,7 @@ CONSTRAINED = Remediation(
         "The provider limits commands and the size of a request: beyond them EmailEngine's calls "
         "fail, and large messages cannot be queued."
     ),
-    do="Keep {make} within EmailEngine's needs, or move to Redis or Valkey",
+    do="Keep {engine} within EmailEngine's needs, or move to Redis or Valkey",
     now=(
         (
             "Choose a plan without a daily or monthly command limit, and with requests as large as your "
@@ -288,7 +288,7 @@ UNSUPPORTED = Remediation(
     do="Move to Redis or Valkey",
     now=_MOVE,
     durable=_MOVED,
-    verify=(_INFO_SERVER, "must no longer name {make}."),
+    verify=(_INFO_SERVER, "must no longer name {engine}."),
     risk=_MOVE_RISK,
     undo=_MOVE_BACK,
     effect=Effect.CONSOLE,

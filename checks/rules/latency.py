@@ -226,14 +226,12 @@ SLOW = Remediation(
     now=(
         "See which commands took long:",
         Code("SLOWLOG GET"),
-        "And whether forks or the disk did:",
+        "Have stalls of forks and the disk recorded, and read them after the next:",
+        Code("CONFIG SET latency-monitor-threshold {limits.warn_stall_ms:.0f}"),
         Code("LATENCY LATEST"),
         "Then move other users of this Redis elsewhere, and give {host} a processor of its own.",
     ),
-    durable=(
-        "Have stalls recorded, so that the next one names its cause:",
-        Code("latency-monitor-threshold {limits.warn_stall_ms:g}"),
-    ),
+    durable=Code("latency-monitor-threshold {limits.warn_stall_ms:.0f}"),
     verify="The median of the next visits must be below {limits.warn_stall_ms:g}\u202fms.",
     risk="SLOWLOG shows the arguments of commands, so mail addresses: do not share it.",
     undo=Code("CONFIG SET latency-monitor-threshold 0"),

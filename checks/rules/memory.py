@@ -130,7 +130,7 @@ ADD_RAM = Remediation(
             "keep fewer finished jobs, and move other programs off this host."
         ),
     ),
-    durable=Code("maxmemory {suggested_maxmemory_bytes}"),
+    durable="Once the RAM is there, maxmemory {suggested_maxmemory_bytes} in {conf}.",
     verify=_ROOM,
     risk="Setting it before the RAM is there lets the system end Redis while it saves.",
     undo=Code("CONFIG SET maxmemory {maxmemory_bytes}"),

@@ -1,10 +1,11 @@
-"""Are the connections between EmailEngine and Redis well kept? Keepalive."""
+"""Do connections lead to the right server, and are they kept well? Endpoint, keepalive."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from checks.facts import PairFacts, known
+from checks.facts import PairFacts, known, or_else, readable
 from checks.render import duration
 from checks.rule import (
     Code,
@@ -19,6 +20,7 @@ from checks.rule import (
     failed,
     passed,
     rule,
+    unknown,
 )
 
 KEEPALIVE = Remediation(
@@ -115,4 +117,91 @@ def tcp_keepalive(facts: PairFacts, limits: KeepaliveLimits) -> Verdict:
         short=f"tcp-keepalive is {found_s}",
         severity=severity if found_s else Severity.CRITICAL,
         tcp_keepalive_s=found_s,
+    )
+
+
+# --- Endpoint
+
+ROLES: Final = {"master": "primary", "slave": "replica"}
+_READS_ONLY = (
+    "A replica refuses writes, and what it accepts by exception is lost at its next "
+    "synchronisation."
+)
+PROVIDERS_PRIMARY = Steps(
+    now="Register the primary endpoint that the provider's console names, not the reader endpoint.",
+    durable="Set EENGINE_REDIS of EmailEngine to the primary endpoint and restart EmailEngine.",
+    effect=Effect.CONSOLE,
+)
+REPLICA = Remediation(
+    why=_READS_ONLY,
+    do="Point EmailEngine and the pair at the primary",
+    now=(
+        "See which server is the primary:",
+        Code("INFO replication"),
+        "Set master_host and master_port from there in EmailEngine's Redis URL and in the pair.",
+    ),
+    durable="Put a stable address in front (DNS name, proxy, virtual IP) that follows the primary.",
+    verify=(Code("INFO replication"), "must answer role:master at the registered address."),
+    risk="REPLICAOF NO ONE here would make a second primary beside the first: their data part ways.",
+    undo="Put the former address back in EmailEngine and in the pair.",
+    effect=Effect.NONE,
+    elasticache=PROVIDERS_PRIMARY,
+    memorydb=PROVIDERS_PRIMARY,
+    upstash=PROVIDERS_PRIMARY,
+)
+SENTINEL = Remediation(
+    why="A Sentinel holds no data and knows no data command; EmailEngine supports no Sentinel URL.",
+    do="Register the primary that the Sentinel watches",
+    now=(
+        "Ask the Sentinel for its primaries:",
+        Code("SENTINEL MASTERS"),
+        "Set ip and port from there in EmailEngine's Redis URL and in the pair.",
+    ),
+    durable="Put a stable address in front (DNS name, proxy, virtual IP) that follows the primary.",
+    verify=(Code("INFO replication"), "must answer role:master at the registered address."),
+    risk="A fixed address does not follow a failover: change it, or the proxy behind it, with one.",
+    undo="Put the former address back in the pair.",
+    effect=Effect.NONE,
+)
+
+
+@rule(
+    id="redis.endpoint-role",
+    kind=Kind.REQUIREMENT,
+    group=Group.HEALTH,
+    title="The endpoint is a primary",
+    severity=Severity.CRITICAL,
+    source="S1",
+    observed="{role}",
+    required="primary",
+    reads="INFO replication, server: one round trip, part of the visit's INFO",
+    remediation={"replica": REPLICA, "sentinel": SENTINEL},
+)
+def endpoint_role(facts: PairFacts, _: Limits) -> Verdict:
+    """Judge the role that the registered endpoint tells of itself.
+
+    Source: S1, EmailEngine writes all the time and needs the primary; its command line
+    documentation says that Sentinel URLs are not supported.
+    """
+    redis = known(facts.redis)
+    if or_else(redis.mode, "") == "sentinel":
+        return failed(
+            "The registered endpoint is a Sentinel, which holds no data; it must be the primary",
+            short="A Sentinel is no data endpoint",
+            severity=Severity.CRITICAL,
+            cause="sentinel",
+            role="Sentinel",
+        )
+    role = ROLES.get(known(redis.role))
+    if role is None:
+        return unknown("undetermined", f"The server calls its role {redis.role}")
+    if role == "primary":
+        return passed(role=role)
+    return failed(
+        "The registered endpoint is a replica; it must be the primary",
+        short="Endpoint is a replica",
+        severity=Severity.CRITICAL,
+        cause="replica",
+        role=role,
+        **readable(master_link_status=redis.master_link_status),
     )

@@ -1,11 +1,11 @@
-"""Does Redis answer, and is it the right server? Where the pair's endpoint leads."""
+"""Does Redis answer? Every way in which it may not, told apart."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-from checks.facts import Missing, PairFacts, RedisFacts, known, or_else, readable
+from checks.facts import Missing, PairFacts, RedisFacts
 from checks.render import duration
 from checks.rule import (
     JSON,
@@ -27,9 +27,18 @@ from checks.rule import (
 
 # A PING that is refused for these reasons was answered all the same, with our credentials.
 ANSWERED: Final = frozenset({"misconf", "no_permission", "command_unavailable", "cluster"})
+# What it does, what it has been doing for a while, and a list's words for it.
 WAITING: Final = {
-    "loading": ("Redis is loading its dataset", "LOADING: Redis does not serve yet"),
-    "busy": ("A script blocks Redis", "BUSY: a script blocks Redis"),
+    "loading": (
+        "Redis is loading its dataset",
+        "Redis has been loading its dataset for",
+        "LOADING: Redis does not serve yet",
+    ),
+    "busy": (
+        "A script blocks Redis",
+        "A script has been blocking Redis for",
+        "BUSY: a script blocks Redis",
+    ),
 }
 # Here EmailEngine may well reach what we cannot.
 UNCONNECTED: Final = frozenset({"dns", "refused", "timeout", "tls"})
@@ -278,16 +287,16 @@ def _emailengine_reaches_it(facts: PairFacts) -> bool:
 def _waiting(facts: PairFacts, missing: Missing, limits: ReachableLimits) -> Verdict:
     waited_s = _waited_s(facts, missing)
     is_long = waited_s is not None and waited_s > limits.critical_waiting_s
-    state, short = WAITING[missing.reason]
+    now, lasting, short = WAITING[missing.reason]
     waited: dict[str, JSON] = {} if waited_s is None else {"waited_s": waited_s}
-    for_how_long = "" if waited_s is None else f" for {duration(waited_s)}"
+    state = now if waited_s is None else f"{lasting} {duration(waited_s)}"
     return failed(
-        f"{state}{for_how_long} and answers no command; it may take "
+        f"{state}, and it answers no command; that may take "
         f"{duration(limits.critical_waiting_s)} at most",
         short=short,
         severity=Severity.CRITICAL if is_long else Severity.WARNING,
         cause=missing.reason,
-        state=f"{state}{for_how_long}",
+        state=state,
         reason=missing.reason,
         origin=_origin(facts),
         **waited,
@@ -311,88 +320,3 @@ def _origin(facts: PairFacts) -> str:
     if isinstance(facts.vantage, Missing):
         return "this worker"
     return "here" if facts.vantage.zone == "here" else f"zone {facts.vantage.zone}"
-
-
-ROLES: Final = {"master": "primary", "slave": "replica"}
-_READS_ONLY = (
-    "A replica refuses writes, and what it accepts by exception is lost at its next "
-    "synchronisation."
-)
-PROVIDERS_PRIMARY = Steps(
-    now="Register the primary endpoint that the provider's console names, not the reader endpoint.",
-    durable="Set EENGINE_REDIS of EmailEngine to the primary endpoint and restart EmailEngine.",
-    effect=Effect.CONSOLE,
-)
-REPLICA = Remediation(
-    why=_READS_ONLY,
-    do="Point EmailEngine and the pair at the primary",
-    now=(
-        "See which server is the primary:",
-        Code("INFO replication"),
-        "Set master_host and master_port from there in EmailEngine's Redis URL and in the pair.",
-    ),
-    durable="Put a stable address in front (DNS name, proxy, virtual IP) that follows the primary.",
-    verify=(Code("INFO replication"), "must answer role:master at the registered address."),
-    risk="REPLICAOF NO ONE here would make a second primary beside the first: their data part ways.",
-    undo="Put the former address back in EmailEngine and in the pair.",
-    effect=Effect.NONE,
-    elasticache=PROVIDERS_PRIMARY,
-    memorydb=PROVIDERS_PRIMARY,
-    upstash=PROVIDERS_PRIMARY,
-)
-SENTINEL = Remediation(
-    why="A Sentinel holds no data and knows no data command; EmailEngine supports no Sentinel URL.",
-    do="Register the primary that the Sentinel watches",
-    now=(
-        "Ask the Sentinel for its primaries:",
-        Code("SENTINEL MASTERS"),
-        "Set ip and port from there in EmailEngine's Redis URL and in the pair.",
-    ),
-    durable="Put a stable address in front (DNS name, proxy, virtual IP) that follows the primary.",
-    verify=(Code("INFO replication"), "must answer role:master at the registered address."),
-    risk="A fixed address does not follow a failover: change it, or the proxy behind it, with one.",
-    undo="Put the former address back in the pair.",
-    effect=Effect.NONE,
-)
-
-
-@rule(
-    id="redis.endpoint-role",
-    kind=Kind.REQUIREMENT,
-    group=Group.HEALTH,
-    title="The endpoint is a primary",
-    severity=Severity.CRITICAL,
-    source="S1",
-    observed="{role}",
-    required="primary",
-    reads="INFO replication, server: one round trip, part of the visit's INFO",
-    remediation={"replica": REPLICA, "sentinel": SENTINEL},
-)
-def endpoint_role(facts: PairFacts, _: Limits) -> Verdict:
-    """Judge the role that the registered endpoint tells of itself.
-
-    Source: S1, EmailEngine writes all the time and needs the primary; its command line
-    documentation says that Sentinel URLs are not supported.
-    """
-    redis = known(facts.redis)
-    if or_else(redis.mode, "") == "sentinel":
-        return failed(
-            "The registered endpoint is a Sentinel, which holds no data; it must be the primary",
-            short="A Sentinel is no data endpoint",
-            severity=Severity.CRITICAL,
-            cause="sentinel",
-            role="Sentinel",
-        )
-    role = ROLES.get(known(redis.role))
-    if role is None:
-        return unknown("undetermined", f"The server calls its role {redis.role}")
-    if role == "primary":
-        return passed(role=role)
-    return failed(
-        "The registered endpoint is a replica; it must be the primary",
-        short="Endpoint is a replica",
-        severity=Severity.CRITICAL,
-        cause="replica",
-        role=role,
-        **readable(master_link_status=redis.master_link_status),
-    )

@@ -134,7 +134,7 @@ NOREPLICAS = Remediation(
     durable=Code("min-replicas-to-write {min_replicas_good_count}"),
     verify=(
         Code("INFO replication"),
-        "must show min_slaves_good_slaves at or above min-replicas-to-write.",
+        "must show min_slaves_good_slaves at or above min-replicas-to-write, or no such line.",
     ),
     risk="With fewer replicas required, a failing primary may take its latest writes with it.",
     undo=Code("CONFIG SET min-replicas-to-write {min_replicas_to_write_count}"),

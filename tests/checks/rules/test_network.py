@@ -1,7 +1,8 @@
 import pytest
 
-from checks.rule import Outcome
-from checks.rules.network import tcp_keepalive
+from checks.facts import Missing
+from checks.rule import Outcome, Severity, passed
+from checks.rules.network import endpoint_role, tcp_keepalive
 from tests.checks.pairs import HIDDEN, facts_with
 
 
@@ -39,3 +40,37 @@ def test_the_wanted_time_is_the_policys():
 
 def test_keepalive_is_unknown_where_config_is_closed():
     assert tcp_keepalive.judge(facts_with(tcp_keepalive_s=HIDDEN)).reason == "no_permission"
+
+
+# --- redis.endpoint-role
+
+
+def test_a_primary_is_wanted():
+    assert endpoint_role.judge(facts_with()) == passed(role="primary")
+
+
+def test_a_replica_is_critical():
+    verdict = endpoint_role.judge(facts_with(role="slave", master_link_status="down"))
+
+    assert (verdict.severity, verdict.cause) == (Severity.CRITICAL, "replica")
+    assert verdict.evidence == {"role": "replica", "master_link_status": "down"}
+
+
+def test_a_sentinel_is_no_data_endpoint():
+    hidden = Missing("undetermined", "INFO has no role")
+    verdict = endpoint_role.judge(facts_with(mode="sentinel", role=hidden))
+
+    assert (verdict.severity, verdict.cause) == (Severity.CRITICAL, "sentinel")
+    assert verdict.short == "A Sentinel is no data endpoint"
+
+
+def test_a_role_that_we_do_not_know_is_unknown():
+    verdict = endpoint_role.judge(facts_with(role="active-replica"))
+
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNKNOWN, "undetermined")
+
+
+def test_an_unread_role_is_unknown():
+    verdict = endpoint_role.judge(facts_with(role=Missing("no_permission", "INFO is refused")))
+
+    assert (verdict.outcome, verdict.message) == (Outcome.UNKNOWN, "INFO is refused")

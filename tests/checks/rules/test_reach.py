@@ -2,7 +2,7 @@ import pytest
 
 from checks.facts import NOT_CONFIGURED, Missing
 from checks.rule import Outcome, Severity, passed
-from checks.rules.reach import FAULTS, endpoint_role, reachable
+from checks.rules.reach import FAULTS, reachable
 from tests.checks.pairs import facts_with
 
 LOADING = Missing("loading", "LOADING Redis is loading the dataset in memory")
@@ -101,7 +101,7 @@ def test_waiting_at_first_sight_warns():
 
     assert (verdict.severity, verdict.short) == (Severity.WARNING, "BUSY: a script blocks Redis")
     assert verdict.message == (
-        "A script blocks Redis and answers no command; it may take 5\u202fmin at most"
+        "A script blocks Redis, and it answers no command; that may take 5\u202fmin at most"
     )
 
 
@@ -126,37 +126,3 @@ def test_a_reading_from_a_shell_says_here():
     )
 
     assert verdict.evidence["origin"] == "here"
-
-
-# --- redis.endpoint-role
-
-
-def test_a_primary_is_wanted():
-    assert endpoint_role.judge(facts_with()) == passed(role="primary")
-
-
-def test_a_replica_is_critical():
-    verdict = endpoint_role.judge(facts_with(role="slave", master_link_status="down"))
-
-    assert (verdict.severity, verdict.cause) == (Severity.CRITICAL, "replica")
-    assert verdict.evidence == {"role": "replica", "master_link_status": "down"}
-
-
-def test_a_sentinel_is_no_data_endpoint():
-    hidden = Missing("undetermined", "INFO has no role")
-    verdict = endpoint_role.judge(facts_with(mode="sentinel", role=hidden))
-
-    assert (verdict.severity, verdict.cause) == (Severity.CRITICAL, "sentinel")
-    assert verdict.short == "A Sentinel is no data endpoint"
-
-
-def test_a_role_that_we_do_not_know_is_unknown():
-    verdict = endpoint_role.judge(facts_with(role="active-replica"))
-
-    assert (verdict.outcome, verdict.reason) == (Outcome.UNKNOWN, "undetermined")
-
-
-def test_an_unread_role_is_unknown():
-    verdict = endpoint_role.judge(facts_with(role=Missing("no_permission", "INFO is refused")))
-
-    assert (verdict.outcome, verdict.message) == (Outcome.UNKNOWN, "INFO is refused")
