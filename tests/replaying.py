@@ -97,7 +97,7 @@ def emailengine(pages: Mapping[str, Page]) -> Iterator[EmailEngine]:
                 self.send_response(page.status)
                 for name, value in page.headers.items():
                     self.send_header(name, value)
-                if "Content-Length" not in page.headers:
+                if not {"Content-Length", "Transfer-Encoding"} & set(page.headers):
                     self.send_header("Content-Length", str(len(page.body)))
                 self.end_headers()
                 self.wfile.write(page.body)

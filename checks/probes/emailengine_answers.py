@@ -197,7 +197,8 @@ def _says_less(found: object, other: object) -> bool:
         return False
     if not isinstance(other, Missing):
         return True
-    return found.reason == "not_configured" and other is not NOT_READ
+    is_likelier = other.reason != "not_configured" and other is not NOT_READ
+    return found.reason == "not_configured" and is_likelier
 
 
 def _is_full(redis: RedisFacts) -> bool:
@@ -305,13 +306,13 @@ def _counts_of_stats(counts: object) -> dict[str, int] | Missing:
 
 def _counts(page: str, family: str, labels: tuple[str, ...]) -> dict[str, int] | Missing:
     """Read a counter by its labels: {"submit/completed": 5}; one never counted is not there."""
-    if f"# TYPE {family} " not in page:
-        return Missing("undetermined", f"/metrics has no {family}")
     found: dict[str, int] = {}
     for given, number in samples(page, family):
         count = _whole(number)
         if count is not None and len(found) < MAX_ENTRIES:
             found["/".join(_word(given.get(label)) for label in labels)] = count
+    if not found and f"# TYPE {family} " not in page:
+        return Missing("undetermined", f"/metrics has no {family}")
     return found
 
 
