@@ -190,8 +190,9 @@ def version(facts: PairFacts, limits: VersionLimits) -> Verdict:
     redis = known(facts.redis)
     text = known(redis.compatibility_version)
     found, preferred = _numbers(text), _numbers(limits.preferred_version)
-    if not found:
-        return unknown("undetermined", f"{text} is no version number that we can compare")
+    if not found or not preferred:
+        odd = limits.preferred_version if found else text
+        return unknown("undetermined", f"{odd} is no version number that we can compare")
     if found >= preferred:
         return passed(compatibility_version=text)
     return failed(

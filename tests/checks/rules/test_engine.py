@@ -59,6 +59,14 @@ def test_the_version_wanted_is_the_policys():
     )
 
 
+def test_a_policy_that_names_no_version_lets_nothing_pass():
+    limits = type(version.limits)(preferred_version="latest")
+
+    assert version.judge(facts_with(), limits).message == (
+        "latest is no version number that we can compare"
+    )
+
+
 @pytest.mark.parametrize(
     ("engine", "attested", "outcome", "severity", "cause"),
     [
