@@ -102,18 +102,20 @@ NOEVICTION = Remediation(
     elasticache=_AWS,
     memorydb=_AWS_MEMORYDB,
 )
-ADD_RAM_FIRST = replace(
-    NOEVICTION,
-    do="Add RAM and raise maxmemory, then set maxmemory-policy to noeviction",
+_LARGER_NODE = "Move to a larger node type first, or every write is refused at once. Then:"
+_DRAGONFLY_ROOM = replace(
+    _DRAGONFLY,
     now=(
-        (
-            "Add RAM first, {needed_ram_bytes:size} or more on {host}, and set maxmemory to "
-            "{suggested_maxmemory_bytes:size}: without room noeviction refuses every write at once."
-        ),
-        "Then:",
-        Code("CONFIG SET maxmemory-policy noeviction"),
+        "Give it room first: see that {host} holds {suggested_maxmemory_bytes:size}, and add RAM if "
+        "not. Then restart Dragonfly with the arguments below, after a snapshot (SAVE)."
     ),
-    effect=Effect.RESTART,
+    durable=(
+        "--cache_mode=false --maxmemory={suggested_maxmemory_bytes} as arguments, or in the manifest."
+    ),
+)
+_UPSTASH_ROOM = replace(
+    _UPSTASH,
+    now="In the Upstash console, choose a plan with a larger data size, then switch Eviction off.",
 )
 ROOM_FIRST = Remediation(
     why=_EVICTS,
@@ -130,10 +132,25 @@ ROOM_FIRST = Remediation(
         Code("CONFIG SET maxmemory-policy {maxmemory_policy}"),
         Code("CONFIG SET maxmemory {maxmemory_bytes}"),
     ),
-    dragonfly=_DRAGONFLY,
-    upstash=_UPSTASH,
-    elasticache=_AWS,
-    memorydb=_AWS_MEMORYDB,
+    dragonfly=_DRAGONFLY_ROOM,
+    upstash=_UPSTASH_ROOM,
+    elasticache=replace(_AWS, now=(_LARGER_NODE, *_ELASTICACHE)),
+    memorydb=replace(_AWS_MEMORYDB, now=(_LARGER_NODE, *_MEMORYDB)),
+)
+ADD_RAM_FIRST = replace(
+    ROOM_FIRST,
+    do="Add RAM and raise maxmemory, then set maxmemory-policy to noeviction",
+    now=(
+        (
+            "Add RAM first, {needed_ram_bytes:size} or more on {host}, and set maxmemory to "
+            "{suggested_maxmemory_bytes:size}: without room noeviction refuses every write at once."
+        ),
+        "Then:",
+        Code("CONFIG SET maxmemory-policy noeviction"),
+    ),
+    durable=Code("maxmemory-policy noeviction"),
+    undo=Code("CONFIG SET maxmemory-policy {maxmemory_policy}"),
+    effect=Effect.RESTART,
 )
 
 VOLATILE: Final = "volatile-"

@@ -135,6 +135,9 @@ ADD_RAM = Remediation(
     risk="Setting it before the RAM is there lets the system end Redis while it saves.",
     undo=Code("CONFIG SET maxmemory {maxmemory_bytes}"),
     effect=Effect.RESTART,
+    dragonfly=Steps(
+        durable="Once the RAM is there, --maxmemory={suggested_maxmemory_bytes} as an argument."
+    ),
     upstash=_LARGER_PLAN,
     elasticache=_LARGER_NODE,
     memorydb=_LARGER_NODE,
