@@ -26,10 +26,23 @@ from fleet.portal.scoped_admin import ScopedAdmin, ScopedTabular
 admin.site.unregister(Group)  # roles are memberships
 
 
+class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """A tenant's role names its tenant; the fleet's roles may do without."""
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse an editor or viewer of no tenant: they would see nothing."""
+        cleaned = super().clean() or self.cleaned_data
+        is_of_tenant = cleaned.get("role") in {Membership.Role.EDITOR, Membership.Role.VIEWER}
+        if is_of_tenant and "tenant" in cleaned and cleaned["tenant"] is None:
+            self.add_error("tenant", _("This role is for one tenant: choose it."))
+        return cleaned
+
+
 class MembershipInline(ScopedTabular):
     """What the person may do, tenant by tenant; without a tenant: for all of them."""
 
     model = Membership
+    form = MembershipForm
     fields = ("role", "tenant")
     may_delete = True
     autocomplete_fields = ("tenant",)

@@ -27,7 +27,8 @@ def scopes_of(user: User | AnonymousUser) -> tuple[Scope, Scope]:
     if user.is_superuser:
         return EVERYTHING, EVERYTHING
     held = list(user.memberships.values_list("role", "tenant_id"))
-    return _scope(held, FLEET_WIDE), _scope([row for row in held if row[0] in EDITING], EDITING)
+    edited = [(role, tenant) for role, tenant in held if role in EDITING]
+    return _scope(held, FLEET_WIDE), _scope(edited, (Role.OPERATOR,))
 
 
 def _scope(held: Sequence[tuple[str, int | None]], fleet_wide: tuple[str, ...]) -> Scope:
