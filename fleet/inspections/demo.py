@@ -45,7 +45,7 @@ def _columns(entry: Mapping[str, Any], zone: Zone) -> dict[str, Any]:
         "redis_url": entry["redis_url"],
         "redis_location": zone.location,
         "emailengine_url": entry["emailengine_url"],
-        "emailengine_location": zone.location if entry["emailengine_url"] else "",
+        "emailengine_location": zone.location,
         "expected_mailboxes": entry["expected_mailboxes"],
         **{name: seal(entry[name]) if entry[name] else "" for name in secrets},
     }
