@@ -43,7 +43,7 @@ def claim_tests(now: datetime) -> list[tuple[int, str]]:
 
 def run_test(test_id: int) -> None:
     """Try a draft and store its ladder; a test that is gone or has one is left alone."""
-    test = ConnectionTest.objects.filter(pk=test_id, result=None).first()
+    test = ConnectionTest.objects.filter(pk=test_id, result__isnull=True).first()
     if test is None:
         return
     rungs = asyncio.run(climb(Draft(**test.draft)))
