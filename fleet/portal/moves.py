@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import F, Func, IntegerField, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from fleet.findings.models import Finding, Transition
@@ -39,19 +39,23 @@ class Moves:
 
 
 def moves(rows: Rows, now: datetime, limit: int) -> Moves:
-    """Return the newest moves of scored findings. Two queries."""
+    """Return the newest moves of scored findings. One query."""
     recent = rows.of(Transition).filter(at__gt=now - WITHIN, cause__in=SHOWN)
     scored = recent.exclude(to_severity=Finding.Severity.INFO)
-    newest = scored.select_related("finding__target").order_by("-at", "-pk")[:limit]
-    return Moves([_move(one) for one in newest], *_counts(scored))
-
-
-def _counts(scored: QuerySet[Transition]) -> tuple[int, int]:
-    counts = scored.aggregate(
-        opened=Count("finding__target", filter=Q(cause=Cause.OPENED), distinct=True),
-        resolved=Count("finding__target", filter=Q(cause=Cause.RESOLVED), distinct=True),
+    newest = scored.select_related("finding__target").annotate(
+        opened_count=_pairs(scored.filter(cause=Cause.OPENED)),
+        resolved_count=_pairs(scored.filter(cause=Cause.RESOLVED)),
     )
-    return counts["opened"], counts["resolved"]
+    found = list(newest.order_by("-at", "-pk")[:limit])
+    counts = (found[0].opened_count, found[0].resolved_count) if found else (0, 0)
+    return Moves([_move(one) for one in found], *counts)
+
+
+def _pairs(scored: QuerySet[Transition]) -> Subquery:
+    """Count the pairs of these moves, as a column: an aggregate would group the rows around it."""
+    target = F("finding__target")
+    count = Func(target, template="count(DISTINCT %(expressions)s)", output_field=IntegerField())
+    return Subquery(scored.order_by().annotate(one=count).values("one"))
 
 
 def _move(transition: Transition) -> Move:
