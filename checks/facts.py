@@ -328,24 +328,21 @@ class Since:
     rtt_vantage: str = ""  # "EmailEngine", "probe eu-1"
 
 
-_UNATTESTED = Missing("unattested", "not attested")
-
-
 @dataclass(frozen=True, slots=True)
 class Attested:
     """What people vouch for, with an expiry, because no protocol tells it. Expired = Missing."""
 
-    disk_iops: int | Missing = _UNATTESTED
-    storage_medium: str | Missing = _UNATTESTED
-    ram_bytes: int | Missing = _UNATTESTED
-    redis_location: str | Missing = _UNATTESTED
-    emailengine_location: str | Missing = _UNATTESTED
-    private_link: bool | Missing = _UNATTESTED
-    managed_durability: bool | Missing = _UNATTESTED
-    plan: str | Missing = _UNATTESTED
-    largest_message_bytes: int | Missing = _UNATTESTED
-    secret_kept: bool | Missing = _UNATTESTED
-    dragonfly_validated: bool | Missing = _UNATTESTED
+    disk_iops: int | Missing = Missing("unattested", "disk_iops is not attested")
+    storage_medium: str | Missing = Missing("unattested", "storage_medium is not attested")
+    ram_bytes: int | Missing = Missing("unattested", "ram_bytes is not attested")
+    redis_location: str | Missing = Missing("unattested", "redis_location is not attested")
+    emailengine_location: str | Missing = Missing("unattested", "emailengine_location is not attested")
+    private_link: bool | Missing = Missing("unattested", "private_link is not attested")
+    managed_durability: bool | Missing = Missing("unattested", "managed_durability is not attested")
+    plan: str | Missing = Missing("unattested", "plan is not attested")
+    largest_message_bytes: int | Missing = Missing("unattested", "largest_message_bytes is not attested")
+    secret_kept: bool | Missing = Missing("unattested", "secret_kept is not attested")
+    dragonfly_validated: bool | Missing = Missing("unattested", "dragonfly_validated is not attested")
 
 
 @dataclass(frozen=True, slots=True)

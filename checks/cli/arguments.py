@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import ssl
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar, get_type_hints
+from typing import Any, Final, NoReturn, TypeVar
 
 import yaml
 
+from checks import attest
 from checks.address import (
     AddressError,
     EmailEngineAddress,
@@ -24,7 +24,6 @@ from checks.address import (
 from checks.facts import Attested
 from checks.policy import DEFAULT, Policy, PolicyError, lay, parse
 from checks.probes.tls import Tls
-from checks.render import GIB, KIB, MIB
 
 T = TypeVar("T")
 USAGE: Final = 64  # sysexits.h: the command was used wrongly
@@ -34,8 +33,6 @@ exit status: 0 compliant and healthy, 1 at risk or degraded, 2 non-compliant or 
 
 The connection is read-only, and latency is judged from where this runs. A URL with a password
 shows in the list of processes: name an environment variable with --redis-env instead."""
-UNITS: Final = {"": 1, "KiB": KIB, "MiB": MIB, "GiB": GIB}
-WORDS: Final = {"yes": True, "true": True, "no": False, "false": False}
 
 
 class UsageError(Exception):
@@ -227,25 +224,14 @@ def _text(name: str, option: str) -> str:
 
 def _attested(pairs: Sequence[str]) -> Attested:
     """Read KEY=VALUE words; the last one of a key wins."""
-    kinds = get_type_hints(Attested)
-    found: dict[str, int | bool | str] = {}
+    found: dict[str, attest.Value] = {}
     for pair in pairs:
         key, mark, value = pair.partition("=")
-        if not mark or key not in kinds:
-            known = ", ".join(one.name for one in fields(Attested))
+        if not mark or key not in attest.BY_KEY:
+            known = ", ".join(attest.BY_KEY)
             raise UsageError(f"--attest {key}: want KEY=VALUE, with KEY one of {known}")
-        found[key] = _vouched(key, value.strip(), kinds[key].__args__[0])
-    return Attested(**found)  # type: ignore[arg-type]
-
-
-def _vouched(key: str, value: str, kind: type) -> int | bool | str:
-    if kind is bool and value.lower() in WORDS:
-        return WORDS[value.lower()]
-    number = re.fullmatch(r"([0-9]{1,18}) ?(KiB|MiB|GiB|)", value)
-    if kind is int and number and (not number[2] or key.endswith("_bytes")):
-        return int(number[1]) * UNITS[number[2]]
-    if kind is str and value:
-        return value
-    units = ", or with KiB, MiB, GiB" if key.endswith("_bytes") else ""
-    wanted = {bool: "yes or no", int: f"a whole number{units}", str: "a text"}[kind]
-    raise UsageError(f"--attest {key}={value}: want {wanted}")
+        try:
+            found[key] = attest.parse(key, value)
+        except attest.AttestError as error:
+            raise UsageError(f"--attest {error}") from None
+    return attest.facts(found)
