@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Literal, TypeVar, get_args
+
+from checks.makes import ENGINE_LABELS as ENGINE_LABELS
+from checks.makes import MANAGED as MANAGED
+from checks.makes import Engine as Engine
 
 Reason = Literal[
     "dns",
@@ -43,62 +46,6 @@ Reason = Literal[
     "stale",
 ]
 REASONS: frozenset[str] = frozenset(get_args(Reason))
-
-
-class Engine(StrEnum):
-    """The make of the Redis-compatible server; never EmailEngine."""
-
-    REDIS = "redis"
-    VALKEY = "valkey"
-    KEYDB = "keydb"
-    MEMURAI = "memurai"
-    DRAGONFLY = "dragonfly"
-    UPSTASH = "upstash"
-    ELASTICACHE = "elasticache"
-    MEMORYDB = "memorydb"
-    # Recognised and named, outside the vendor's table.
-    GARNET = "garnet"
-    KVROCKS = "kvrocks"
-    REDICT = "redict"
-    REDIS_ENTERPRISE = "redis-enterprise"
-    REDIS_CLOUD = "redis-cloud"
-    AZURE = "azure-cache"
-    MEMORYSTORE = "memorystore"
-    AIVEN = "aiven"
-    UNKNOWN = "unknown"
-
-    @property
-    def label(self) -> str:
-        """Give the name people write, such as Valkey or Amazon ElastiCache."""
-        return ENGINE_LABELS[self]
-
-    @property
-    def is_managed(self) -> bool:
-        """Say whether persistence is the provider's, out of reach of CONFIG."""
-        return self in MANAGED
-
-
-ENGINE_LABELS: Mapping[Engine, str] = {
-    Engine.REDIS: "Redis",
-    Engine.VALKEY: "Valkey",
-    Engine.KEYDB: "KeyDB",
-    Engine.MEMURAI: "Memurai",
-    Engine.DRAGONFLY: "Dragonfly",
-    Engine.UPSTASH: "Upstash",
-    Engine.ELASTICACHE: "Amazon ElastiCache",
-    Engine.MEMORYDB: "Amazon MemoryDB",
-    Engine.GARNET: "Garnet",
-    Engine.KVROCKS: "Kvrocks",
-    Engine.REDICT: "Redict",
-    Engine.REDIS_ENTERPRISE: "Redis Enterprise",
-    Engine.REDIS_CLOUD: "Redis Cloud",
-    Engine.AZURE: "Azure Cache for Redis",
-    Engine.MEMORYSTORE: "Google Memorystore",
-    Engine.AIVEN: "Aiven",
-    Engine.UNKNOWN: "Unknown engine",
-}
-# Engines whose persistence the provider runs (design: rdb-*, aof-* do not apply there).
-MANAGED = frozenset({Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +131,30 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """The account that the probe signs in with, as ACL GETUSER tells it; never its passwords.
+
+    `rights` are the words that grant commands ("+info", "+@all"), `keys` the key patterns.
+    """
+
+    name: str
+    rights: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """What the registered Sentinels say of the primary: how many answered, how many reach a quorum.
+
+    `with_quorum_count` are those that see the primary up and enough of their kind to fail over.
+    """
+
+    registered_count: int
+    answering_count: int
+    with_quorum_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RedisFacts:
     """One visit to one Redis-compatible server.
 
@@ -220,7 +191,8 @@ class RedisFacts:
     maxmemory_bytes: int | Missing = NOT_READ  # 0 = no limit
     maxmemory_policy: str | Missing = NOT_READ
     system_memory_bytes: int | Missing = NOT_READ  # host RAM: an estimate in containers
-    fragmentation_ratio: float | Missing = NOT_READ
+    fragmentation_ratio: float | Missing = NOT_READ  # RSS to used memory: 1.1, or 3
+    allocator_frag_ratio: float | Missing = NOT_READ  # what active defragmentation can give back
     # Persistence (INFO)
     is_loading: bool | Missing = NOT_READ
     loading_since_s: float | Missing = NOT_READ  # Unix time
@@ -238,10 +210,12 @@ class RedisFacts:
     aof_last_write_status: str | Missing = NOT_READ
     aof_last_bgrewrite_status: str | Missing = NOT_READ
     aof_delayed_fsync: int | Missing = NOT_READ
+    aof_last_cow_bytes: int | Missing = NOT_READ
     # Counters since start (INFO stats, errorstats)
     total_commands_processed: int | Missing = NOT_READ
     total_connections_received: int | Missing = NOT_READ
     rejected_connections: int | Missing = NOT_READ
+    output_buffer_disconnections: int | Missing = NOT_READ  # Redis 7.0 and newer
     evicted_keys: int | Missing = NOT_READ
     expired_keys: int | Missing = NOT_READ
     errors: Mapping[str, int] | Missing = NOT_READ  # errorstat_<prefix> counts
@@ -267,6 +241,11 @@ class RedisFacts:
     proto_max_bulk_len_bytes: int | Missing = NOT_READ
     client_output_buffer_limit: str | Missing = NOT_READ
     replica_read_only: bool | Missing = NOT_READ
+    # Who we are, and what is asked apart (persistence group)
+    account: Account | Missing = NOT_READ
+    is_open: bool | Missing = NOT_READ  # a PING without signing in is answered
+    allows_undeclared_keys: bool | Missing = NOT_READ  # EVAL on Dragonfly, which alone may refuse
+    sentinels: Sentinels | Missing = NOT_READ
     # CLIENT LIST (persistence group)
     bull_clients: tuple[BullClient, ...] | Missing = NOT_READ
     # Latency group
@@ -314,11 +293,22 @@ class EmailEngineFacts:
     redis_warnings: tuple[tuple[str, str], ...] | Missing = NOT_READ  # (key, colour)
     queues_processed: Mapping[str, int] | Missing = NOT_READ  # "submit/completed" -> count
     events: Mapping[str, int] | Missing = NOT_READ  # messageSent … -> count
+    webhooks: Mapping[str, int] | Missing = NOT_READ  # success, fail -> count since its start
+    webhooks_hour: Mapping[str, int] | Missing = NOT_READ  # the same over the last 60 min
+    redis_keys: Mapping[str, int] | Missing = NOT_READ  # as EmailEngine sees them: {"8": 38}
+
+
+_FIRST_LOOK = Missing("first_visit", "nothing to compare with yet")
 
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What the last visits leave behind: recent values, newest last, this visit's not included."""
+    """What the last visits leave behind: recent values, newest last, this visit's not included.
+
+    A rise is how much a counter grew since it was last read; after a restart, or where it was
+    reset, all of it. It is Missing where the counter was not read now or never before. What has
+    a time in its name is a window, and a window never covers a gap between visits.
+    """
 
     last_visit_s: float | Missing
     last_answer_s: float | Missing  # seconds since Redis last answered well
@@ -326,6 +316,33 @@ class Since:
     recent_rtt_us: tuple[float, ...] = ()  # all measured from rtt_vantage
     recent_stall_us: tuple[float, ...] = ()
     rtt_vantage: str = ""  # "EmailEngine", "probe eu-1"
+    last_stats_s: float | Missing = _FIRST_LOOK  # seconds since stats and metrics were due
+    # Redis' counters (checks/deltas.py)
+    is_failed_over: bool | Missing = _FIRST_LOOK  # run id moved, master_replid2 is the old replid
+    evicted_keys_rise: int | Missing = _FIRST_LOOK
+    rejected_connections_rise: int | Missing = _FIRST_LOOK
+    output_buffer_disconnections_rise: int | Missing = _FIRST_LOOK
+    aof_delayed_fsync_rise: int | Missing = _FIRST_LOOK
+    slow_fsync_looks: tuple[bool, ...] = ()  # did it rise, in the last three looks with this one
+    errors_rise: Mapping[str, int] | Missing = _FIRST_LOOK  # by errorstat prefix
+    auth_errors_hour_count: int | Missing = _FIRST_LOOK  # NOAUTH and WRONGPASS, last 60 to 120 min
+    auth_errors_day_mean_count: float | Missing = _FIRST_LOOK  # per hour, over the 24 h before
+    had_workers: bool | Missing = _FIRST_LOOK  # named bull: connections at the last look
+    # What was last known to be well, until a fall is acknowledged
+    baseline_keys_count: int | Missing = _FIRST_LOOK
+    baseline_accounts_count: int | Missing = _FIRST_LOOK
+    # EmailEngine's counters and states
+    processed_rise: Mapping[str, int] | Missing = _FIRST_LOOK  # "submit/completed"
+    processed_over_s: float | Missing = _FIRST_LOOK  # the time in which processed_rise came about
+    submit_waiting_count: int | Missing = _FIRST_LOOK  # at the last look
+    submit_was_paused: bool | Missing = _FIRST_LOOK
+    paused_s: Mapping[str, float] | Missing = _FIRST_LOOK  # queue -> for how long looks saw it so
+    events_day: Mapping[str, int] | Missing = (
+        _FIRST_LOOK  # messageSent, messageFailed, messageBounce
+    )
+    has_seen_bounce: bool | Missing = _FIRST_LOOK
+    webhooks_hour: Mapping[str, int] | Missing = _FIRST_LOOK  # success, fail: last 60 to 70 min
+    accounts_error_median_ratio: float | Missing = _FIRST_LOOK  # over 7 days
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +373,47 @@ class Vantage:
     redis_location: str | Missing = NOT_CONFIGURED
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another registered pair whose Redis is the same server."""
+
+    name: str
+    database: int
+    key_prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFacts:
+    """What is registered of this pair and beside it. A number nobody gave is NOT_CONFIGURED.
+
+    `neighbours` are the other pairs on this server, by its run id. `other_rss_bytes` is the RSS
+    of the other registered servers on this host, 0 where there are none.
+    """
+
+    neighbours: tuple[Neighbour, ...] = ()
+    database: int = 0
+    key_prefix: str = ""
+    expected_mailboxes_count: int | Missing = NOT_CONFIGURED
+    expected_replicas_count: int | Missing = NOT_CONFIGURED
+    other_rss_bytes: int = 0
+
+
 _NO_HISTORY = Missing("no_history", "no history of this pair yet")
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """What the pair's past shows beyond the last visits; Missing where it is too young to tell.
+
+    `highest_used_bytes` is of 28 days, `most_replicas_count` of 7. `largest_cow_bytes` is the
+    largest copy-on-write of any save or rewrite seen in 28 days; Missing where none was.
+    `no_replica_s`: for how long no replica has been attached, 0 while one is.
+    """
+
+    highest_used_bytes: int | Missing = _NO_HISTORY
+    largest_cow_bytes: int | Missing = _NO_HISTORY
+    most_replicas_count: int | Missing = _NO_HISTORY
+    no_replica_s: float | Missing = _NO_HISTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,5 +426,5 @@ class PairFacts:
     since: Since | Missing = field(default=Missing("first_visit", "this is the first visit"))
     attested: Attested | Missing = field(default=Attested())
     backup: Missing = field(default=NOT_CONFIGURED)
-    trend: Missing = field(default=_NO_HISTORY)
-    fleet: Missing = field(default=NOT_CONFIGURED)
+    trend: Trend | Missing = field(default=_NO_HISTORY)
+    fleet: FleetFacts | Missing = field(default=NOT_CONFIGURED)

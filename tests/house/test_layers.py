@@ -33,10 +33,12 @@ GLUE = ("fleet.settings", "fleet.urls", "fleet.wsgi", "fleet.celery", "manage")
 TOP = 6  # admin.py and the glue: they may import every app
 # Inside checks/, what each file may import besides its own folder. None: anything of checks.
 ARROWS: dict[str, tuple[str, ...] | None] = {
-    "checks.facts": (),
+    "checks.makes": (),
+    "checks.facts": ("checks.makes",),
     "checks.render": (),
     "checks.rule": ("checks.facts",),
     "checks.rules": ("checks.facts", "checks.rule", "checks.render"),
+    "checks.attest": ("checks.facts",),
     "checks.catalog": ("checks.rule", "checks.rules"),
     "checks.policy": ("checks.catalog", "checks.rule"),
     "checks.evaluate": ("checks.catalog", "checks.facts", "checks.policy", "checks.rule"),
