@@ -307,7 +307,7 @@ class Since:
 
     A rise is how much a counter grew since it was last read; after a restart, or where it was
     reset, all of it. It is Missing where the counter was not read now or never before. What has
-    a time in its name is a window, and a window never covers a gap between visits.
+    a time in its name is a window; what rose over a gap between visits is in none.
     """
 
     last_visit_s: float | Missing
@@ -353,13 +353,19 @@ class Attested:
     storage_medium: str | Missing = Missing("unattested", "storage_medium is not attested")
     ram_bytes: int | Missing = Missing("unattested", "ram_bytes is not attested")
     redis_location: str | Missing = Missing("unattested", "redis_location is not attested")
-    emailengine_location: str | Missing = Missing("unattested", "emailengine_location is not attested")
+    emailengine_location: str | Missing = Missing(
+        "unattested", "emailengine_location is not attested"
+    )
     private_link: bool | Missing = Missing("unattested", "private_link is not attested")
     managed_durability: bool | Missing = Missing("unattested", "managed_durability is not attested")
     plan: str | Missing = Missing("unattested", "plan is not attested")
-    largest_message_bytes: int | Missing = Missing("unattested", "largest_message_bytes is not attested")
+    largest_message_bytes: int | Missing = Missing(
+        "unattested", "largest_message_bytes is not attested"
+    )
     secret_kept: bool | Missing = Missing("unattested", "secret_kept is not attested")
-    dragonfly_validated: bool | Missing = Missing("unattested", "dragonfly_validated is not attested")
+    dragonfly_validated: bool | Missing = Missing(
+        "unattested", "dragonfly_validated is not attested"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ COUNTS: tuple[tuple[str, bytes], ...] = (
     ("total_commands_processed", b"total_commands_processed"),
     ("total_connections_received", b"total_connections_received"),
     ("rejected_connections", b"rejected_connections"),
+    ("output_buffer_disconnections", b"client_output_buffer_limit_disconnections"),
     ("evicted_keys", b"evicted_keys"),
     ("expired_keys", b"expired_keys"),
 )
