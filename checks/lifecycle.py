@@ -33,6 +33,7 @@ class Cause(StrEnum):
     SEVERITY = "severity"
     RESOLVED = "resolved"
     WITHDRAWN = "withdrawn"
+    ACKNOWLEDGED = "acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,9 @@ def _from_pending(
     else:
         return Step(None, None)
     seen = _Window.of(standing).then(is_fail, settings.opens)
-    if is_fail and (settings.rule.is_event or seen.is_confirmed(settings.opens)):
-        event_at = now if settings.rule.is_event else None
+    is_event = is_fail and settings.rule.tells_of_event(verdict.cause)
+    if is_event or (is_fail and seen.is_confirmed(settings.opens)):
+        event_at = now if is_event else None
         opened = Standing(State.OPEN, severity, last_event_at=event_at)
         return Step(opened, Move(Cause.OPENED, before, State.OPEN, None, severity))
     if seen.filled == 0:
@@ -114,8 +116,8 @@ def _from_open(standing: Standing, verdict: Verdict, settings: Settings, now: da
     value has left the band of the old severity (`keeps`).
     """
     severity = _severity(standing, verdict)
-    if settings.rule.is_event:
-        return _from_event(standing, verdict, severity, now)
+    if standing.last_event_at or settings.rule.tells_of_event(verdict.cause):
+        return _from_event(standing, verdict, settings, severity, now)
     seen = _Window.of(standing).then(severity is None, settings.resolves)
     if severity is None:
         if seen.is_confirmed(settings.resolves):
@@ -128,18 +130,32 @@ def _from_open(standing: Standing, verdict: Verdict, settings: Settings, now: da
 
 
 def _from_event(
-    standing: Standing, verdict: Verdict, severity: Severity | None, now: datetime
+    standing: Standing,
+    verdict: Verdict,
+    settings: Settings,
+    severity: Severity | None,
+    now: datetime,
 ) -> Step:
-    """Resolve by a pass once the last event is old enough; each fail is a new event."""
+    """Resolve by a pass once the last event is old enough; each fail of its cause is a new one.
+
+    What only a person may accept stays open whatever is read (`acknowledged`).
+    """
     if verdict.outcome is Outcome.FAIL:
-        return _kept(
-            standing,
-            replace(standing, severity=severity or standing.severity, last_event_at=now),
-        )
+        is_event = settings.rule.tells_of_event(verdict.cause)
+        last = now if is_event else standing.last_event_at
+        after = replace(standing, severity=severity or standing.severity, last_event_at=last)
+        return _kept(standing, after)
+    if settings.rule.resolves_by_acknowledgement:
+        return Step(standing, None)
     last_event_at = standing.last_event_at
     if severity is None and (last_event_at is None or now - last_event_at >= EVENT_QUIET):
         return _closed(standing, Cause.RESOLVED)
     return Step(standing, None)
+
+
+def acknowledged(standing: Standing) -> Step:
+    """Close an open finding because a person accepts what happened."""
+    return _closed(standing, Cause.ACKNOWLEDGED)
 
 
 def _kept(before: Standing, after: Standing) -> Step:

@@ -152,7 +152,7 @@ def _severity(rule: Rule, name: str, value: object) -> Severity:
 
 
 def _confirm(rule: Rule, name: str, value: object) -> Confirm:
-    if rule.is_event:
+    if rule.is_event and rule.events is None:
         raise PolicyError(
             f"{rule.id} has no {name}: it judges events, which open a finding at once"
         )

@@ -223,7 +223,9 @@ class Rule:
     """One line of the catalogue, with the function that judges it.
 
     `observed` and `required` are templates over the evidence and `limits`, for tables.
-    `remediation` is one, or one per `cause` of the verdict.
+    `remediation` is one, or one per `cause` of the verdict. `events` are the causes that tell of
+    something that happened, not of how things stand; None = all of an event rule's. One that
+    resolves_by_acknowledgement stays open until a person accepts, with a reason, what happened.
     """
 
     id: str
@@ -243,21 +245,28 @@ class Rule:
     is_event: bool
     is_core: bool
     not_on: frozenset[Engine]
+    only_on: frozenset[Engine]
+    events: frozenset[str] | None
+    resolves_by_acknowledgement: bool
     reads: str
     formerly: tuple[str, ...]
 
     def judge(self, facts: PairFacts, limits: Limits | None = None) -> Verdict:
         """Answer for one pair. Missing facts end as `unknown`; nothing else may be raised."""
-        if (
-            self.not_on
-            and not isinstance(facts.redis, Missing)
-            and facts.redis.engine in self.not_on
-        ):
-            return not_applicable(f"{facts.redis.engine.label} has no such setting")
+        if not isinstance(facts.redis, Missing) and not self.is_for(facts.redis.engine):
+            return not_applicable(f"It has no meaning on {facts.redis.engine.label}")
         try:
             return self.function(facts, limits or self.limits)
         except Unknown as unknown_fact:
             return unread(unknown_fact.missing)
+
+    def is_for(self, engine: Engine) -> bool:
+        """Say whether the rule has a meaning on this make."""
+        return engine not in self.not_on and (not self.only_on or engine in self.only_on)
+
+    def tells_of_event(self, cause: str) -> bool:
+        """Say whether a fail of this cause is something that happened: it confirms at once."""
+        return self.is_event and (self.events is None or cause in self.events)
 
     def remediation_for(self, verdict_cause: str) -> Remediation:
         """Give the remediation of a cause; "" is the rule's only or general one."""
@@ -281,15 +290,19 @@ def rule(
     cadence: Cadence | None = None,
     opens: Confirm = ONCE,
     resolves: Confirm = ONCE,
-    event: bool = False,
+    event: bool | frozenset[str] = False,
+    resolves_by_acknowledgement: bool = False,
     core: bool = False,
     not_on: tuple[Engine, ...] = (),
+    only_on: tuple[Engine, ...] = (),
     formerly: tuple[str, ...] = (),
 ) -> Callable[[Judge], Rule]:
     """Declare a rule beside the function that judges it.
 
     severity is the worst it can report; reads names the commands or requests it needs, with their
-    cost; core makes its `unknown` decide the lamp.
+    cost; core makes its `unknown` decide the lamp. event: its fails are events, all of them or
+    those of these causes; not_on and only_on name the makes that the rule has no meaning on, or
+    that alone it has one on.
     """
 
     def declare(function: Judge) -> Rule:
@@ -308,9 +321,12 @@ def rule(
             cadence=cadence or Cadence(group.value),
             opens=opens,
             resolves=resolves,
-            is_event=event,
+            is_event=bool(event),
             is_core=core,
             not_on=frozenset(not_on),
+            only_on=frozenset(only_on),
+            events=event if isinstance(event, frozenset) else None,
+            resolves_by_acknowledgement=resolves_by_acknowledgement,
             reads=reads,
             formerly=formerly,
         )

@@ -186,6 +186,31 @@ def test_an_event_needs_a_pass_to_resolve():
     assert step(opened, PASS, EVENT, much_later).move.cause is Cause.RESOLVED
 
 
+PARTLY = Settings(
+    replace(memory, is_event=True, events=frozenset({"rejected"})), memory.limits, THREE, ONCE
+)
+REJECTED = failed("x", short="x", severity=CRITICAL, cause="rejected")
+
+
+def test_only_the_named_causes_are_events():
+    pending = step(None, fail(), PARTLY, NOW).standing
+    opened = step(pending, REJECTED, PARTLY, NOW).standing
+
+    assert (pending.state, opened) == (PENDING, Standing(OPEN, CRITICAL, last_event_at=NOW))
+    assert step(opened, PASS, PARTLY, NOW + timedelta(hours=1)) == Step(opened, None)
+    assert step(opened, PASS, PARTLY, NOW + EVENT_QUIET).move.cause is Cause.RESOLVED
+
+
+def test_a_finding_of_another_cause_resolves_by_its_passes():
+    assert step(Standing(OPEN, WARNING), PASS, PARTLY, NOW).move.cause is Cause.RESOLVED
+
+
+def test_a_fail_of_another_cause_is_no_new_event():
+    opened = Standing(OPEN, CRITICAL, last_event_at=NOW)
+
+    assert step(opened, fail(CRITICAL), PARTLY, NOW + timedelta(hours=1)) == Step(opened, None)
+
+
 def test_an_event_that_grows_worse_says_so():
     opened = Standing(OPEN, WARNING, last_event_at=NOW)
     later = NOW + timedelta(minutes=1)
