@@ -101,6 +101,7 @@ class Transition(models.Model):
         SEVERITY = "severity", _("Severity changed")
         RESOLVED = "resolved", _("Resolved")
         WITHDRAWN = "withdrawn", _("Withdrawn")
+        ACKNOWLEDGED = "acknowledged", _("Acknowledged")
 
     finding = models.ForeignKey(Finding, on_delete=models.CASCADE, related_name="transitions")
     at = models.DateTimeField(_("at"))

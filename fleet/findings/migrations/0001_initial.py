@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(verbose_name='at')),
-                ('cause', models.CharField(choices=[('opened', 'Opened'), ('severity', 'Severity changed'), ('resolved', 'Resolved'), ('withdrawn', 'Withdrawn')], max_length=12, verbose_name='cause')),
+                ('cause', models.CharField(choices=[('opened', 'Opened'), ('severity', 'Severity changed'), ('resolved', 'Resolved'), ('withdrawn', 'Withdrawn'), ('acknowledged', 'Acknowledged')], max_length=12, verbose_name='cause')),
                 ('from_state', models.CharField(max_length=10)),
                 ('to_state', models.CharField(max_length=10)),
                 ('from_severity', models.CharField(blank=True, max_length=10)),
