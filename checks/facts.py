@@ -155,6 +155,32 @@ class Sentinels:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """One EmailEngine queue: job counts by state, and whether it is paused."""
+
+    name: str
+    waiting_count: int
+    active_count: int
+    delayed_count: int
+    is_paused: bool | Missing
+    oldest_waiting_s: float | Missing = NOT_READ  # age of the job that waits longest
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """How long jobs of the submit queue took, by its event stream read back over covered_s.
+
+    A job's time runs from when it was due to when it was done. Jobs put off after a failed
+    attempt are counted apart.
+    """
+
+    finished_s: tuple[float, ...]
+    waiting_s: tuple[float, ...]  # jobs not begun: so far
+    retried_count: int
+    covered_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class RedisFacts:
     """One visit to one Redis-compatible server.
 
@@ -248,20 +274,11 @@ class RedisFacts:
     sentinels: Sentinels | Missing = NOT_READ
     # CLIENT LIST (persistence group)
     bull_clients: tuple[BullClient, ...] | Missing = NOT_READ
+    # EmailEngine's queues, straight from their keys (stats cadence)
+    queues: tuple[Queue, ...] | Missing = NOT_READ
+    deliveries: Deliveries | Missing = NOT_READ
     # Latency group
     round_trips: RoundTrips | Missing = NOT_READ
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """One EmailEngine queue: job counts by state, and whether it is paused."""
-
-    name: str
-    waiting_count: int
-    active_count: int
-    delayed_count: int
-    is_paused: bool | Missing
-    oldest_waiting_s: float | Missing = NOT_READ  # age of the job that waits longest
 
 
 @dataclass(frozen=True, slots=True)

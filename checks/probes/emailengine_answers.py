@@ -32,6 +32,7 @@ STATS_FIELDS = (
     "redis_ping_us",
     "redis_version",
     "redis_warnings",
+    "webhooks_hour",
 )
 METRICS_FIELDS = (
     "version",
@@ -48,6 +49,8 @@ METRICS_FIELDS = (
     "redis_used_memory_bytes",
     "queues_processed",
     "events",
+    "webhooks",
+    "redis_keys",
 )
 
 
@@ -156,6 +159,7 @@ def read_stats(answer: Answer) -> Fields:
         "redis_ping_us": _ping_us(stats.get("redisPing")),
         "redis_version": _redis_version(stats.get("redis")),
         "redis_warnings": _warnings(stats.get("redisWarnings")),
+        "webhooks_hour": _webhooks_of_stats(stats.get("counters")),
     }
 
 
@@ -179,6 +183,8 @@ def read_metrics(answer: Answer) -> Fields:
         "redis_used_memory_bytes": _gauge(page, "redis_memory_used_bytes"),
         "queues_processed": _counts(page, "queues_processed", ("queue", "status")),
         "events": _counts(page, "events", ("event",)),
+        "webhooks": _webhooks(page),
+        "redis_keys": _keys(page),
     }
 
 
@@ -314,6 +320,35 @@ def _counts(page: str, family: str, labels: tuple[str, ...]) -> dict[str, int] |
     if not found and f"# TYPE {family} " not in page:
         return Missing("undetermined", f"/metrics has no {family}")
     return found
+
+
+def _webhooks(page: str) -> dict[str, int] | Missing:
+    """Sum the webhooks sent by how they ended, whatever event they told of."""
+    found: dict[str, int] = {"success": 0, "fail": 0}
+    counts = _counts(page, "webhooks", ("status", "event"))
+    if isinstance(counts, Missing):
+        return counts
+    for name, count in counts.items():
+        status = name.partition("/")[0]
+        if status in found:
+            found[status] += count
+    return found
+
+
+def _webhooks_of_stats(counters: object) -> dict[str, int] | Missing:
+    """Read the webhooks of the asked-for seconds; what never happened is not there."""
+    if not isinstance(counters, dict):
+        return Missing("undetermined", "/v1/stats has no counters")
+    counts = {name: _whole(counters.get(f"webhooks:{name}", 0)) for name in ("success", "fail")}
+    return {name: count for name, count in counts.items() if count is not None}
+
+
+def _keys(page: str) -> dict[str, int] | Missing:
+    """Read the keys per database as EmailEngine's INFO tells them."""
+    counts = _counts(page, "redis_key_count", ("db",))
+    if isinstance(counts, Missing):
+        return counts
+    return {name.removeprefix("db"): count for name, count in counts.items()}
 
 
 def _gauge(page: str, family: str) -> int | Missing:

@@ -93,6 +93,7 @@ def test_stats():
         "redis_ping_us": 406.141,  # 406141 nanoseconds
         "redis_version": "7.0.15",
         "redis_warnings": (),
+        "webhooks_hour": {"success": 29, "fail": 0},
     }  # fmt: skip
 
 
@@ -184,6 +185,8 @@ def test_metrics():
             "accountInitialized": 1, "authenticationError": 1, "connectError": 1,
             "messageSent": 13, "messageDeliveryError": 1, "messageFailed": 1,
         },
+        "webhooks": {"success": 29, "fail": 0},
+        "redis_keys": {"8": 38},
     }  # fmt: skip
     assert set(found) == set(METRICS_FIELDS)
 
