@@ -26,12 +26,13 @@ GROWTH: Final = 1.01  # a worst value is written when it grew by a hundredth: no
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The verdicts of one visit, by rule id, and where they were read from."""
+    """The verdicts of one visit, by rule id, where they were read from, and the policy they obey."""
 
     target_id: int
     at: datetime
     vantage: str
     verdicts: Mapping[str, Verdict]
+    policy: Policy
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Live:
     oldest_opened_at: datetime | None = None
 
 
-def move_findings(visits: Sequence[Judged], policy: Policy) -> dict[int, Live]:
+def move_findings(visits: Sequence[Judged]) -> dict[int, Live]:
     """Move the findings of these targets by their verdicts; returns what is wrong with each now.
 
     The caller holds the targets' schedule rows: nobody else records them meanwhile. Targets with
@@ -59,7 +60,7 @@ def move_findings(visits: Sequence[Judged], policy: Policy) -> dict[int, Live]:
         state__in=(Finding.State.PENDING, Finding.State.OPEN),
     ).order_by("opened_at", "id"):
         alive[finding.target_id][finding.rule_id] = finding
-    moves = Moves(policy)
+    moves = Moves()
     for visit in visits:
         _step_all(visit, alive, moves)
     moves.write()
@@ -76,8 +77,7 @@ def _step_all(visit: Judged, alive: dict[int, dict[str, Finding]], moves: Moves)
 class Moves:
     """What the steps of a shard write, gathered so that it is written at once."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self) -> None:
         self._new: list[Finding] = []
         self._changed: list[Finding] = []
         self._gone: list[int] = []
@@ -85,7 +85,7 @@ class Moves:
 
     def step(self, visit: Judged, rule_id: str, mine: dict[str, Finding]) -> None:
         """Take one step with one finding; `mine` are the target's live ones, kept up to date."""
-        settings, verdict = self._policy[rule_id], visit.verdicts[rule_id]
+        settings, verdict = visit.policy[rule_id], visit.verdicts[rule_id]
         finding = mine.get(rule_id)
         before = _standing(finding) if finding else None
         after, move = lifecycle.step(before, verdict, settings, visit.at)

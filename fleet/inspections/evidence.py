@@ -15,6 +15,7 @@ from checks.policy import Policy
 from checks.rule import JSON, Cadence
 from fleet.inspections.judge import Seen
 from fleet.inspections.unnest import rows_of, run
+from fleet.inspections.waiting import waiting_keys
 
 REWRITTEN_AFTER: Final = timedelta(minutes=15)
 RAW_AFTER: Final = timedelta(days=1)
@@ -59,22 +60,22 @@ FROM inspections_latestfacts WHERE target_id = ANY(%s)
 """
 WRITE: Final = """
 INSERT INTO inspections_latestfacts
-    (target_id, cadence, facts, verdicts, digest, read_at, raw, raw_at, worker)
-SELECT target_id, cadence, facts::jsonb, verdicts::jsonb, digest, read_at, coalesce(raw, '[]')::jsonb,
-    raw_at, worker
-FROM unnest(%b::int8[], %b::text[], %b::text[], %b::text[], %b::int8[], %b::timestamptz[], %b::text[],
-    %b::timestamptz[], %b::text[])
-    AS v(target_id, cadence, facts, verdicts, digest, read_at, raw, raw_at, worker)
+    (target_id, cadence, facts, verdicts, unattested, digest, read_at, raw, raw_at, worker)
+SELECT target_id, cadence, facts::jsonb, verdicts::jsonb, unattested::text[], digest, read_at,
+    coalesce(raw, '[]')::jsonb, raw_at, worker
+FROM unnest(%b::int8[], %b::text[], %b::text[], %b::text[], %b::text[], %b::int8[],
+    %b::timestamptz[], %b::text[], %b::timestamptz[], %b::text[])
+    AS v(target_id, cadence, facts, verdicts, unattested, digest, read_at, raw, raw_at, worker)
 ON CONFLICT (target_id, cadence) DO UPDATE SET
-    facts = excluded.facts, verdicts = excluded.verdicts, digest = excluded.digest,
-    read_at = excluded.read_at, worker = excluded.worker,
+    facts = excluded.facts, verdicts = excluded.verdicts, unattested = excluded.unattested,
+    digest = excluded.digest, read_at = excluded.read_at, worker = excluded.worker,
     raw = CASE WHEN excluded.raw_at IS NULL THEN inspections_latestfacts.raw ELSE excluded.raw END,
     raw_at = coalesce(excluded.raw_at, inspections_latestfacts.raw_at)
 """
 Kept = dict[tuple[int, str], tuple[int, datetime, datetime | None]]
 
 
-def keep_evidence(visits: Sequence[Seen], policy: Policy) -> None:
+def keep_evidence(visits: Sequence[Seen]) -> None:
     """Write what changed beyond counters, what is 15 min old, and what somebody asked for.
 
     The replies, which are larger, are written with a change, when asked, and once a day.
@@ -85,12 +86,13 @@ def keep_evidence(visits: Sequence[Seen], policy: Policy) -> None:
             READ, [[seen.due.target_id for seen in visits]]
         )
     }
-    rows = [row for seen in visits for row in _rows(seen, kept, policy)]
+    rows = [row for seen in visits for row in _rows(seen, kept)]
     if rows:
         run(WRITE, list(map(list, zip(*rows, strict=True))))
 
 
-def _rows(seen: Seen, kept: Kept, policy: Policy) -> Iterable[tuple[Any, ...]]:
+def _rows(seen: Seen, kept: Kept) -> Iterable[tuple[Any, ...]]:
+    policy = seen.policy
     facts: dict[str, JSON] | None = None
     for cadence in seen.cadences:
         if not _rules(cadence, policy):
@@ -107,6 +109,7 @@ def _rows(seen: Seen, kept: Kept, policy: Policy) -> Iterable[tuple[Any, ...]]:
             cadence.value,
             json.dumps(_part(facts, cadence)),
             json.dumps(_verdicts(seen, cadence, policy)),
+            "{" + ",".join(_waiting(seen, cadence, policy)) + "}",
             digest,
             seen.at,
             json.dumps(_raw(seen, cadence)) if is_raw_due else None,
@@ -198,6 +201,17 @@ def _verdicts(seen: Seen, cadence: Cadence, policy: Policy) -> dict[str, JSON]:
         for rule_id in _rules(cadence, policy)
         if rule_id in seen.verdicts
     }
+
+
+def _waiting(seen: Seen, cadence: Cadence, policy: Policy) -> list[str]:
+    return waiting_keys(
+        {
+            rule_id: seen.verdicts[rule_id]
+            for rule_id in _rules(cadence, policy)
+            if rule_id in seen.verdicts
+        },
+        seen.facts.attested,
+    )
 
 
 def _raw(seen: Seen, cadence: Cadence) -> list[list[str]]:

@@ -25,6 +25,7 @@ class Seen:
     facts: PairFacts
     verdicts: dict[str, Verdict]
     raw: Raw
+    policy: Policy
 
 
 def judge(due: Due, at: datetime, reading: PairReading, policy: Policy) -> Seen:
@@ -36,6 +37,7 @@ def judge(due: Due, at: datetime, reading: PairReading, policy: Policy) -> Seen:
         emailengine=due.reach.emailengine or reading.emailengine,
         vantage=due.vantage,
         since=due.since(at, run_id),
+        attested=due.attested,
     )
     verdicts = evaluate(facts, reading.cadences, policy)
-    return Seen(due, at, reading.duration_s, reading.cadences, facts, verdicts, reading.raw)
+    return Seen(due, at, reading.duration_s, reading.cadences, facts, verdicts, reading.raw, policy)

@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.db import connection
 
-from checks.facts import NOT_CONFIGURED, Missing, Since, Vantage
+from checks.facts import NOT_CONFIGURED, Attested, Missing, Since, Vantage
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
+from fleet.inspections.attested import NOTHING_ATTESTED, attested
 from fleet.inspections.cadences import ALL_BITS, from_bits
 from fleet.inspections.targets import Columns, Reach, reach
 
@@ -64,6 +65,14 @@ BEFORE: Final = tuple(Before.__dataclass_fields__)
 REGISTERED: Final = tuple(Columns.__dataclass_fields__)
 
 
+class Home(NamedTuple):
+    """Whose the pair is: what its policy is laid from."""
+
+    environment: str
+    tenant_id: int
+    target_id: int
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """One pair to visit under one claim."""
@@ -76,6 +85,8 @@ class Due:
     vantage: Vantage
     before: Before
     is_redis_only: bool
+    home: Home
+    attested: Attested
 
     def since(self, at: datetime, run_id: str | Missing) -> Since | Missing:
         """Give what the last visits left, as the rules see it; run_id is what this one read."""
@@ -103,7 +114,7 @@ def _is_other(run_id: str | Missing, before: str) -> bool | Missing:
 # A claim that is no longer current is not even visited: another worker has the pair.
 LOAD: Final = f"""
 SELECT s.target_id, s.asked_at IS NOT NULL, z.slug, z.location, p.emailengine_location,
-    p.redis_location, {", ".join(f"p.{name}" for name in REGISTERED)},
+    p.redis_location, t.environment, t.tenant_id, {", ".join(f"p.{name}" for name in REGISTERED)},
     {", ".join(f"b.{name}" for name in BEFORE)}
 FROM unnest(%s::bigint[], %s::bigint[]) AS v(target_id, claim)
 JOIN inspections_pairschedule s ON s.target_id = v.target_id AND s.claim = v.claim
@@ -114,21 +125,23 @@ JOIN inspections_pairstate b ON b.target_id = s.target_id
 """  # noqa: S608  our own column names
 
 
-def load(tokens: Sequence[Token]) -> list[Due]:
-    """Load what these claims are for, in one query; claims that are spent are left out.
+def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
+    """Load what these claims are for, in two queries; claims that are spent are left out.
 
     Secrets are revealed here and live in the targets only.
     """
     claims = {target_id: (claim, bits) for target_id, claim, bits in tokens}
     with connection.cursor() as cursor:
         cursor.execute(LOAD, [list(claims), [claim for claim, _bits in claims.values()]])
-        return [_due(row, *claims[row[0]]) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    said = attested([row[0] for row in rows], now)
+    return [_due(row, *claims[row[0]], said.get(row[0], NOTHING_ATTESTED)) for row in rows]
 
 
-def _due(row: tuple[Any, ...], claim: int, bits: int) -> Due:
+def _due(row: tuple[Any, ...], claim: int, bits: int, said: Attested) -> Due:
     target_id, is_asked, zone, zone_location, emailengine_location, redis_location = row[:6]
-    columns = Columns(*row[6 : 6 + len(REGISTERED)])
-    before = _before(row[6 + len(REGISTERED) :])
+    columns = Columns(*row[8 : 8 + len(REGISTERED)])
+    before = _before(row[8 + len(REGISTERED) :])
     last = None
     if before.run_id and before.blocked_clients is not None:
         last = LastSeen(before.run_id, before.blocked_clients)
@@ -147,6 +160,8 @@ def _due(row: tuple[Any, ...], claim: int, bits: int) -> Due:
         ),
         before,
         not columns.emailengine_url,
+        Home(row[6], row[7], target_id),
+        said,
     )
 
 

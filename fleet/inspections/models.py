@@ -7,7 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from fleet.registry.models import Target, Zone
+from fleet.registry.models import PolicyVersion, Target, Tenant, Zone
 
 
 class PairSchedule(models.Model):
@@ -119,6 +119,9 @@ class LatestFacts(models.Model):
     cadence = models.CharField(max_length=12)
     facts = models.JSONField()
     verdicts = models.JSONField()
+    unattested = ArrayField(
+        models.CharField(max_length=40), default=list
+    )  # keys that rules wait for
     digest = models.BigIntegerField()
     read_at = models.DateTimeField()
     raw = models.JSONField(default=list)
@@ -128,6 +131,14 @@ class LatestFacts(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["target", "cadence"], name="one_fact_set_per_cadence")
+        ]
+        indexes = [
+            # What waits to be attested, by key: read without touching the facts.
+            models.Index(
+                fields=["target", "unattested"],
+                condition=~models.Q(unattested=[]),
+                name="facts_waiting",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -153,3 +164,36 @@ class ConnectionTest(models.Model):
 
     def __str__(self) -> str:
         return f"test {self.pk} from {self.zone_id}"
+
+
+class DryRun(models.Model):
+    """What a change of one policy layer would do: worked out by a worker before it is saved.
+
+    `changes` is a list of [target id, rule id, what, severity, short], worst first, where `what`
+    is one of fleet/inspections/dryrun.py's words. `error` says why there is no result.
+    """
+
+    level = models.CharField(max_length=12, choices=PolicyVersion.Level.choices)
+    environment = models.CharField(max_length=40, blank=True)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, related_name="+")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, null=True, related_name="+")
+    base = models.PositiveIntegerField()  # the version that the change was made from
+    overrides = models.JSONField()
+    note = models.CharField(max_length=200)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    asked_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    pairs_count = models.PositiveIntegerField(null=True)
+    done_count = models.PositiveIntegerField(default=0)
+    unread_count = models.PositiveIntegerField(default=0)  # pairs without stored facts
+    changes = models.JSONField(default=list)
+    error = models.TextField(blank=True)
+    saved_as = models.ForeignKey(
+        PolicyVersion, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+
+    def __str__(self) -> str:
+        return f"dry run {self.pk} of {self.level}"

@@ -90,10 +90,10 @@ def _record(visits: Sequence[Seen], terms: Terms) -> int:
     if not current:
         return 0
     judged = [_judged(seen) for seen in current]
-    live = move_findings(judged, terms.policy)
+    live = move_findings(judged)
     history.write(_visit_row(seen) for seen in current)
-    _update_states(current, live, terms)
-    keep_evidence(current, terms.policy)
+    _update_states(current, live)
+    keep_evidence(current)
     _update_schedules(current, live, held, terms)
     return len(current)
 
@@ -106,7 +106,7 @@ def _lock(visits: Sequence[Seen]) -> dict[int, bool]:
 
 def _judged(seen: Seen) -> Judged:
     vantage = f"zone {seen.due.vantage.zone}"
-    return Judged(seen.due.target_id, seen.at, vantage, seen.verdicts)
+    return Judged(seen.due.target_id, seen.at, vantage, seen.verdicts, seen.policy)
 
 
 def _visit_row(seen: Seen) -> history.Row:
@@ -120,8 +120,8 @@ def _visit_row(seen: Seen) -> history.Row:
     )
 
 
-def _update_states(visits: Sequence[Seen], live: dict[int, Live], terms: Terms) -> None:
-    rows = [state.after(seen, live[seen.due.target_id], terms.policy) for seen in visits]
+def _update_states(visits: Sequence[Seen], live: dict[int, Live]) -> None:
+    rows = [state.after(seen, live[seen.due.target_id]) for seen in visits]
     ids = [seen.due.target_id for seen in visits]
     run(UPDATE_STATE, [ids, *([row[name] for row in rows] for name in state.COLUMNS)])
 

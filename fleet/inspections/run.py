@@ -9,6 +9,7 @@ from functools import cache
 from threading import Lock
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.utils import timezone
 
 from fleet.inspections.judge import judge
 from fleet.inspections.load import Token, load
@@ -25,7 +26,7 @@ def inspect(tokens: Sequence[Token], *, is_slow: bool = False) -> int:
     Safe to run twice: the second run finds its claims spent. A shard of slow pairs is not waited
     for: its readings are recorded as they come.
     """
-    dues = load(tokens)
+    dues = load(tokens, timezone.now())
     if is_slow and not room().has_space(len(dues)):
         logger.warning("too many slow visits in hand: count=%s left to their leases", len(dues))
         return 0
@@ -35,7 +36,10 @@ def inspect(tokens: Sequence[Token], *, is_slow: bool = False) -> int:
 def record_all(arrivals: Sequence[Arrival]) -> int:
     """Judge and record readings in one transaction."""
     now = terms()
-    return record([judge(one.due, one.at, one.reading, now.policy) for one in arrivals], now)
+    judged = [
+        judge(one.due, one.at, one.reading, now.policies.of(*one.due.home)) for one in arrivals
+    ]
+    return record(judged, now)
 
 
 def record_late(arrivals: Sequence[Arrival]) -> None:

@@ -70,11 +70,11 @@ CASTS: Final = {
 Row = dict[str, Any]
 
 
-def after(seen: Seen, live: Live, policy: Policy) -> Row:
+def after(seen: Seen, live: Live) -> Row:
     """Give every column of COLUMNS as this visit leaves it; what it did not read stays as it was."""
     row: Row = {}
-    _lamps(row, seen, live, policy)
-    _coverage(row, seen, policy)
+    _lamps(row, seen, live, seen.policy)
+    _coverage(row, seen, seen.policy)
     _who(row, seen)
     _figures(row, seen)
     _times(row, seen)

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from fleet.inspections.connection_test import claim_tests, run_test
 from fleet.inspections.dispatch import Shard, dispatch_due
+from fleet.inspections.dryrun import run_dry
 from fleet.inspections.heartbeat import Heartbeat
 from fleet.inspections.load import Token
 from fleet.inspections.run import inspect, stop_room
@@ -66,6 +67,13 @@ def try_connection(test_id: int) -> None:
     """Try a pair that is about to be registered. Safe to run twice: the result is the same row."""
     with database_may_fail("connection test"):
         run_test(test_id)
+
+
+@shared_task(ignore_result=True)
+def try_policy(run_id: int) -> None:
+    """Work out what a policy change would do. Safe to run twice: the second finds it claimed."""
+    with database_may_fail("dry run"):
+        run_dry(run_id, timezone.now())
 
 
 def _send(shard: Shard) -> None:

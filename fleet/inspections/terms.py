@@ -1,29 +1,28 @@
-"""The terms of a visit that the fleet sets: intervals, which rules are core, the policy."""
+"""The terms of a visit that the fleet sets: intervals, which rules are core, the policies."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Final
 
-from checks.catalog import RULES
-from checks.policy import DEFAULT, Policy, lay
 from checks.rule import Cadence
 from fleet.inspections.cadences import VISITED
 from fleet.registry.intervals import Intervals, interval_s
 from fleet.registry.models import FleetSettings
+from fleet.registry.policies import Policies, newest_id, read_policies
 
 KEPT_S: Final = 10.0
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What one row of fleet settings says, worked out."""
+    """What the fleet's settings and the policy's layers say, worked out."""
 
     intervals: Intervals
-    policy: Policy
+    policies: Policies
+    core_rules: tuple[str, ...] | None
     seconds: Mapping[str, Mapping[Cadence, int]]  # by engine; "" for engines without their own
 
     def interval_s(self, cadence: Cadence, engine: str) -> int:
@@ -34,6 +33,7 @@ class Terms:
 @dataclass
 class _Kept:
     terms: Terms | None = None
+    newest_id: int = -1
     read_at: float = 0.0
 
 
@@ -41,30 +41,40 @@ _kept: Final = _Kept()
 
 
 def terms() -> Terms:
-    """Give the terms in force; a change of the settings is seen within 10 s."""
+    """Give the terms in force; a change of the settings or of a policy is seen within 10 s.
+
+    The layers are read again only when a version was added: the ids of versions rise.
+    """
     now = time.monotonic()
     if _kept.terms is None or now - _kept.read_at > KEPT_S:
         settings = FleetSettings.objects.first() or FleetSettings()
-        _kept.terms = read(settings.intervals, settings.core_rules)
-        _kept.read_at = now
+        core_rules = None if settings.core_rules is None else tuple(settings.core_rules)
+        newest = newest_id()
+        last = _kept.terms
+        if last and (last.core_rules, _kept.newest_id) == (core_rules, newest):
+            policies = last.policies
+        else:
+            policies = read_policies(core_rules)
+        _kept.terms = read(settings.intervals, policies, core_rules)
+        _kept.newest_id, _kept.read_at = newest, now
     return _kept.terms
 
 
-def read(intervals: Intervals, core_rules: list[str] | None) -> Terms:
+def forget() -> None:
+    """Let this process read the terms again at the next look: somebody has just changed them here."""
+    _kept.terms = None
+
+
+def read(
+    intervals: Intervals, policies: Policies, core_rules: tuple[str, ...] | None = None
+) -> Terms:
     """Work terms out from what the settings hold."""
     return Terms(
         intervals,
-        policy_of(None if core_rules is None else tuple(core_rules)),
+        policies,
+        core_rules,
         {
             engine: {cadence: interval_s(intervals, cadence, engine) for cadence in VISITED}
             for engine in ("", *(name for name in intervals if name != "default"))
         },
     )
-
-
-@lru_cache(maxsize=8)
-def policy_of(core_rules: tuple[str, ...] | None) -> Policy:
-    """Give the policy whose core rules are these, of those that exist; None = the catalogue's own."""
-    if core_rules is None:
-        return DEFAULT
-    return lay(rules=[replace(rule, is_core=rule.id in core_rules) for rule in RULES])

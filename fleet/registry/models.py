@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -96,9 +97,7 @@ class Target(models.Model):
     zone = models.ForeignKey(
         Zone, on_delete=models.PROTECT, related_name="targets", verbose_name=_("probe zone")
     )
-    state = models.CharField(
-        _("state"), max_length=10, choices=State.choices, default=State.ACTIVE
-    )
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.ACTIVE)
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords()
 
@@ -207,3 +206,124 @@ class FleetSettings(models.Model):
 
     def __str__(self) -> str:
         return "Settings"
+
+
+class PolicyVersion(models.Model):
+    """What one layer of the policy said from one moment on; a layer's newest version is in force.
+
+    `overrides` is plain data, {rule id: {limit or reserved word: value}}; {} says nothing. Rows are
+    only ever added, by fleet/registry/policies.py, so that ids rise with every change. `tenant` is
+    set for the layers of tenants and pairs: whose they are.
+    """
+
+    class Level(models.TextChoices):
+        FLEET = "fleet", _("Fleet")
+        ENVIRONMENT = "environment", _("Environment")
+        TENANT = "tenant", _("Tenant")
+        PAIR = "pair", _("Pair")
+
+    level = models.CharField(_("level"), max_length=12, choices=Level.choices)
+    environment = models.CharField(_("environment"), max_length=40, blank=True)
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.CASCADE, null=True, related_name="policy_versions"
+    )
+    target = models.ForeignKey(
+        Target, on_delete=models.CASCADE, null=True, related_name="policy_versions"
+    )
+    number = models.PositiveIntegerField(_("version"))
+    overrides = models.JSONField(_("overrides"), default=dict)
+    note = models.CharField(_("why"), max_length=200)
+    is_current = models.BooleanField(default=True)
+    made_at = models.DateTimeField(_("made"))
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+
+    class Meta:
+        verbose_name = _("Policy version")
+        verbose_name_plural = _("Policy versions")
+        constraints = [
+            # Also the index that finds a layer's versions.
+            models.UniqueConstraint(
+                fields=["level", "environment", "tenant", "target", "number"],
+                name="policy_version_once",
+                nulls_distinct=False,
+            ),
+            models.UniqueConstraint(
+                fields=["level", "environment", "tenant", "target"],
+                condition=models.Q(is_current=True),
+                name="one_current_policy_per_layer",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=models.Q(level="fleet", environment="", tenant=None, target=None)
+                | (
+                    models.Q(level="environment", tenant=None, target=None)
+                    & ~models.Q(environment="")
+                )
+                | models.Q(level="tenant", environment="", tenant__isnull=False, target=None)
+                | models.Q(
+                    level="pair", environment="", tenant__isnull=False, target__isnull=False
+                ),
+                name="policy_layer_is_of_its_level",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_level_display()}, version {self.number}"
+
+
+class Attestation(models.Model):
+    """What somebody vouches for because no protocol tells it: a value, who, evidence, and until when.
+
+    Of a tenant (`target` empty) it holds for all its pairs; of a pair it beats its tenant's. Rows are
+    never edited: fleet/registry/attestations.py ends one and adds the next. An expired row stays
+    until then, so that rules can say what expired.
+    """
+
+    key = models.CharField(_("what"), max_length=40)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="attestations")
+    target = models.ForeignKey(
+        Target, on_delete=models.CASCADE, null=True, related_name="attestations"
+    )
+    value = models.JSONField(_("value"))
+    said_by = models.CharField(_("who says so"), max_length=120)
+    evidence = models.TextField(_("evidence"))
+    expires_at = models.DateTimeField(_("expires"))
+    made_at = models.DateTimeField(_("made"))
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    ended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+
+    class Meta:
+        verbose_name = _("Attestation")
+        verbose_name_plural = _("Attestations")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "target", "key"],
+                condition=models.Q(ended_at=None),
+                name="one_live_attestation",
+                nulls_distinct=False,
+            ),
+        ]
+        indexes = [
+            # A visit: what is attested of its pair.
+            models.Index(
+                fields=["target", "key"],
+                condition=models.Q(ended_at=None),
+                name="attestation_of_target",
+            ),
+            # The list: what expires first.
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(ended_at=None),
+                name="attestation_expiring",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}"
