@@ -110,7 +110,7 @@ BY_KEY: Final[Mapping[str, Key]] = {key.name: key for key in KEYS}
 def parse(name: str, text: str) -> Value:
     """Read a value as people write it (`12000`, `8 GiB`, `yes`, `NVMe`); raises AttestError."""
     key, value = BY_KEY[name], text.strip()
-    found = _PARSERS[key.kind](value)
+    found: Value | None = _PARSERS[key.kind](value)
     if found is None:
         raise AttestError(f"{name}={value}: want {_WANTED[key.kind]}")
     return found
