@@ -121,8 +121,10 @@ def test_a_change_of_an_older_version_is_refused():
         ({"redis.nothing": {}}, "there is no rule named redis.nothing"),
         (
             {HEADROOM: {"warn_used_ratio": 0.95}},
-            "redis.memory-headroom: warn_used_ratio is 0.95; it may not exceed "
-            "critical_used_ratio, which is 0.9",
+            (
+                "redis.memory-headroom: warn_used_ratio is 0.95; it may not exceed "
+                "critical_used_ratio, which is 0.9"
+            ),
         ),
     ],
 )
