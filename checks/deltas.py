@@ -176,7 +176,7 @@ class _Look:
         self._take_errors(redis, is_restarted=is_restarted)
         if not isinstance(redis.bull_clients, Missing):
             here = any(one.database == redis.database for one in redis.bull_clients)
-            self._remember(had_workers=here)
+            self._remember(had_workers=here or self.memory.had_workers is True)
         if acknowledged_at_s > self.memory.baseline_at_s:
             self._remember(
                 baseline_at_s=int(self._at_s) + 1, keys_count=FIRST, accounts_count=FIRST

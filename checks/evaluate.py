@@ -12,6 +12,8 @@ from checks.policy import DEFAULT, Policy, Settings
 from checks.rule import Cadence, Kind, Outcome, Severity, Verdict, unread
 
 REACHABLE: Final = "redis.reachable"
+# These judge how Redis refuses us: they see the refusal itself.
+OF_REFUSALS: Final = frozenset({REACHABLE, "redis.credentials-drift"})
 EMAILENGINE: Final = "emailengine."  # begins the ids of the rules that judge an EmailEngine
 DISABLED: Final = Verdict(Outcome.DISABLED, message="switched off by policy")
 
@@ -62,7 +64,7 @@ def evaluate(
 ) -> dict[str, Verdict]:
     """Judge one reading by every rule of these cadences, in the catalogue's order.
 
-    Where Redis did not answer, every rule but redis.reachable sees facts that depend on it:
+    Where Redis did not answer, every rule but those of the refusal itself sees facts that depend on it:
     one finding, not twenty. A fault of a rule's own code is raised, not judged.
     """
     unregistered = _unregistered(facts)
@@ -73,7 +75,7 @@ def evaluate(
         if unregistered and one.is_enabled and rule_id.startswith(EMAILENGINE):
             verdicts[rule_id] = unread(unregistered)
         else:
-            verdicts[rule_id] = _judged(one, facts if rule_id == REACHABLE else behind)
+            verdicts[rule_id] = _judged(one, facts if rule_id in OF_REFUSALS else behind)
     return verdicts
 
 
