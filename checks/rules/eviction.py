@@ -260,3 +260,71 @@ def _memory_told(redis: RedisFacts, ratio: float | None) -> str:
     if ratio is not None:
         return f"memory is at {percent(ratio)} of maxmemory"
     return "no maxmemory is set" if redis.maxmemory_bytes == 0 else "its memory was not read"
+
+
+# --- What was evicted
+
+EVICTED = Remediation(
+    why=_EVICTS,
+    do="Stop eviction, then find out what is missing",
+    now=(
+        "Stop it first, with room for the data (see redis.eviction-policy and redis.memory-headroom):",
+        Code("CONFIG SET maxmemory-policy noeviction"),
+        (
+            "Then see in EmailEngine whether accounts and queued messages are all there. What is missing "
+            "comes back only from a backup, or by adding the account anew."
+        ),
+        "Last, acknowledge this finding with what you found.",
+    ),
+    durable=Code("maxmemory-policy noeviction"),
+    verify=(Code("INFO stats"), "must show an evicted_keys that no longer rises."),
+    risk="Where memory is full, noeviction refuses every write at once: make room first.",
+    undo=Code("CONFIG SET maxmemory-policy {maxmemory_policy}"),
+    dragonfly=_DRAGONFLY,
+    upstash=_UPSTASH,
+    elasticache=_AWS,
+    memorydb=_AWS_MEMORYDB,
+)
+
+
+@rule(
+    id="redis.evicted-keys",
+    kind=Kind.OPERATION,
+    group=Group.HEALTH,
+    title="Redis has evicted no key",
+    severity=Severity.CRITICAL,
+    source="S1, EE",
+    observed="{new_evicted_count:count} evicted",
+    required="none",
+    reads="INFO stats, memory: one round trip, part of the visit's INFO",
+    event=True,
+    resolves_by_acknowledgement=True,
+    remediation=EVICTED,
+)
+def evicted_keys(facts: PairFacts, _: Limits) -> Verdict:
+    """Judge the keys evicted since the last look; at first sight, since the server started.
+
+    Source: S1 and what EmailEngine does: a key evicted is mail state lost. Under volatile-* only
+    keys with an expiry go.
+    """
+    redis = known(facts.redis)
+    total = known(redis.evicted_keys)
+    since = facts.since
+    risen = since if isinstance(since, Missing) else since.evicted_keys_rise
+    if isinstance(risen, Missing) and risen.reason == "first_visit":
+        risen = total
+    new, policy = known(risen), known(redis.maxmemory_policy)
+    numbers: dict[str, JSON] = {
+        "new_evicted_count": new,
+        "evicted_keys_count": total,
+        "maxmemory_policy": policy,
+    }
+    if not new:
+        return passed(**numbers)
+    is_mild = policy.startswith(VOLATILE)
+    return failed(
+        f"Redis has evicted {new:,} keys under {policy}; it must evict none",
+        short=f"{new:,} keys evicted",
+        severity=Severity.WARNING if is_mild else Severity.CRITICAL,
+        **numbers,
+    )

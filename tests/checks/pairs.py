@@ -5,16 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 from checks.facts import (
+    NOT_CONFIGURED,
+    Account,
     Attested,
     BullClient,
+    Deliveries,
     EmailEngineFacts,
     Engine,
+    FleetFacts,
     Missing,
     PairFacts,
     Queue,
     RedisFacts,
+    Replica,
     RoundTrips,
     Since,
+    Trend,
     Vantage,
 )
 
@@ -42,7 +48,7 @@ REDIS = RedisFacts(
     host="redis-1.internal",
     port=6379,
     database=8,
-    is_tls=False,
+    is_tls=True,
     path="private",
     engine=Engine.REDIS,
     ping="PONG",
@@ -65,6 +71,7 @@ REDIS = RedisFacts(
     maxmemory_policy="noeviction",
     system_memory_bytes=16 * GIB,
     fragmentation_ratio=1.1,
+    allocator_frag_ratio=1.05,
     is_loading=False,
     loading_since_s=Missing("not_applicable", "it is not loading"),
     loading_eta_s=Missing("not_applicable", "it is not loading"),
@@ -81,14 +88,16 @@ REDIS = RedisFacts(
     aof_last_write_status="ok",
     aof_last_bgrewrite_status="ok",
     aof_delayed_fsync=0,
+    aof_last_cow_bytes=0,
     total_commands_processed=1_000_000,
     total_connections_received=500,
     rejected_connections=0,
+    output_buffer_disconnections=0,
     evicted_keys=0,
     expired_keys=100,
     errors={},
     role="master",
-    replicas=(),
+    replicas=(Replica("10.0.0.9", 6379, "online", 0),),
     min_replicas_good=Missing("not_configured", "no least number of replicas is set"),
     master_link_status=Missing("not_applicable", "it is a primary"),
     master_replid="b" * 40,
@@ -104,7 +113,16 @@ REDIS = RedisFacts(
     proto_max_bulk_len_bytes=512 * MIB,
     client_output_buffer_limit="normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
     replica_read_only=True,
+    account=Account("pairkeeper", ("+ping", "+info", "+config|get", "+client|list"), ()),
+    is_open=False,
+    allows_undeclared_keys=True,
+    sentinels=NOT_CONFIGURED,
     bull_clients=BULL,
+    queues=(
+        Queue("notify", 0, 0, 0, is_paused=False, oldest_waiting_s=0.0),
+        Queue("submit", 0, 0, 1, is_paused=False, oldest_waiting_s=0.0),
+    ),
+    deliveries=Deliveries((2.0, 3.0), (), retried_count=0, covered_s=3600.0),
     round_trips=TRIPS,
 )
 EMAILENGINE = EmailEngineFacts(
@@ -113,7 +131,7 @@ EMAILENGINE = EmailEngineFacts(
     health_status=200,
     health_s=0.02,
     network_us=400.0,
-    version="2.79.2",
+    version="2.80.0",
     uptime_s=86_400.0,
     redis_ping_us=400.0,
     queues=(
@@ -123,8 +141,45 @@ EMAILENGINE = EmailEngineFacts(
     ),
     accounts={"connected": 4},
     license_days_remaining=-1,
+    threads_alive=8,
+    unresponsive_workers=0,
+    redis_version="7.2.6",
+    redis_uptime_s=86_399,
+    redis_used_memory_bytes=1 * GIB,
+    redis_warnings=(),
+    queues_processed={"submit/completed": 900, "notify/completed": 1800},
+    events={"messageSent": 900, "messageFailed": 1, "messageBounce": 2},
+    webhooks={"success": 1800, "fail": 0},
+    webhooks_hour={"success": 300, "fail": 0},
+    redis_keys={"8": 1200},
 )
-SINCE = Since(last_visit_s=60.0, last_answer_s=60.0, is_restarted=False)
+SINCE = Since(
+    last_visit_s=60.0,
+    last_answer_s=60.0,
+    is_restarted=False,
+    last_stats_s=300.0,
+    is_failed_over=False,
+    evicted_keys_rise=0,
+    rejected_connections_rise=0,
+    output_buffer_disconnections_rise=0,
+    aof_delayed_fsync_rise=0,
+    slow_fsync_looks=(False, False, False),
+    errors_rise={},
+    auth_errors_hour_count=0,
+    auth_errors_day_mean_count=0.0,
+    had_workers=True,
+    baseline_keys_count=1200,
+    baseline_accounts_count=4,
+    processed_rise={"submit/completed": 40},
+    processed_over_s=300.0,
+    submit_waiting_count=0,
+    submit_was_paused=False,
+    paused_s={},
+    events_day={"messageSent": 900, "messageFailed": 1, "messageBounce": 2},
+    has_seen_bounce=True,
+    webhooks_hour={"success": 300, "fail": 0},
+    accounts_error_median_ratio=0.0,
+)
 VANTAGE = Vantage(
     zone="eu-1",
     worker="w1",
@@ -132,8 +187,27 @@ VANTAGE = Vantage(
     emailengine_location="eu/eu-a",
     redis_location="eu/eu-a",
 )
+TREND = Trend(
+    highest_used_bytes=1 * GIB,
+    largest_cow_bytes=64 * MIB,
+    most_replicas_count=1,
+    no_replica_s=0.0,
+)
+FLEET = FleetFacts(database=8, key_prefix="", expected_mailboxes_count=4, expected_replicas_count=1)
+ATTESTED = Attested(
+    ram_bytes=16 * GIB,
+    storage_medium="NVMe",
+    largest_message_bytes=25 * MIB,
+    plan="pay as you go",
+)
 HEALTHY = PairFacts(
-    redis=REDIS, emailengine=EMAILENGINE, vantage=VANTAGE, since=SINCE, attested=Attested()
+    redis=REDIS,
+    emailengine=EMAILENGINE,
+    vantage=VANTAGE,
+    since=SINCE,
+    attested=ATTESTED,
+    trend=TREND,
+    fleet=FLEET,
 )
 
 Part = Mapping[str, Any] | Missing
@@ -147,11 +221,14 @@ def facts_with(
     since: Part | None = None,
     vantage: Part | None = None,
     attested: Part | None = None,
+    trend: Part | None = None,
+    fleet: Part | None = None,
     **redis_fields: Any,
 ) -> PairFacts:
     """Build the healthy pair with these facts changed.
 
     Plain names are Redis' own; the other parts take a mapping of what differs, or a Missing.
+    Nothing is attested but what is named.
     """
     if round_trips is not None:
         redis_fields["round_trips"] = _changed(TRIPS, round_trips)
@@ -161,6 +238,8 @@ def facts_with(
         vantage=_changed(VANTAGE, vantage),
         since=_changed(SINCE, since),
         attested=_changed(Attested(), attested),
+        trend=_changed(TREND, trend),
+        fleet=_changed(FLEET, fleet),
     )
 
 

@@ -2,8 +2,20 @@
 
 from collections.abc import Mapping
 
-from checks.facts import NOT_CONFIGURED, BullClient, Engine, Missing, PairFacts, Queue
-from tests.checks.pairs import GIB, NOW_S, facts_with
+from checks.facts import (
+    NOT_CONFIGURED,
+    Account,
+    BullClient,
+    Deliveries,
+    Engine,
+    Missing,
+    Neighbour,
+    PairFacts,
+    Queue,
+    Replica,
+    Sentinels,
+)
+from tests.checks.pairs import GIB, MIB, NOW_S, facts_with
 
 MISCONF = Missing("misconf", "MISCONF Redis is configured to save RDB snapshots, but it is unable")
 MISCONF_AOF = Missing("misconf", "MISCONF Errors writing to the AOF file: No space left on device")
@@ -115,6 +127,128 @@ EMAILENGINE = {
     ),
     "Redis only": facts_with(emailengine=NOT_CONFIGURED),
 }
+BACKLOG = Queue("submit", 400, 2, 0, is_paused=False, oldest_waiting_s=200.0)
+TWO = tuple(BullClient("bull:bm90aWZ5:qe", host, 8) for host in ("10.0.0.7", "10.0.0.8"))
+TIME = {
+    "credentials refused": facts_with(redis=Missing("auth", "WRONGPASS invalid password")),
+    "many refused": facts_with(since={"auth_errors_hour_count": 31}),
+    "refused, EmailEngine gone": facts_with(
+        since={"auth_errors_hour_count": 31}, bull_clients=(), blocked_clients=0
+    ),
+    "other Redis": facts_with(emailengine={"redis_uptime_s": 5000}),
+    "twin Redis": facts_with(emailengine={"redis_keys": {"8": 0}}),
+    "failover": facts_with(since={"is_failed_over": True, "is_restarted": True}),
+    "two instances": facts_with(bull_clients=TWO),
+    "accounts gone": facts_with(
+        since={"baseline_accounts_count": 10}, emailengine={"accounts": {"connected": 5}}
+    ),
+    "flushed": facts_with(keys_by_database={}, since={"baseline_keys_count": 38}),
+}
+CARE = {
+    "faulty version": facts_with(emailengine={"version": "2.79.2"}),
+    "licence ends": facts_with(emailengine={"license_days_remaining": 30}),
+    "licence nearly over": facts_with(emailengine={"license_days_remaining": 7}),
+    "thread unresponsive": facts_with(emailengine={"unresponsive_workers": 1}),
+    "threads unresponsive": facts_with(emailengine={"unresponsive_workers": 4}),
+    "accounts in error": facts_with(
+        emailengine={"accounts": {"connected": 90, "authenticationError": 10}}
+    ),
+    "many accounts in error": facts_with(
+        emailengine={"accounts": {"connected": 70, "connectError": 30}}
+    ),
+    "strange warning": facts_with(emailengine={"redis_warnings": (("disk-full", "warning"),)}),
+    "strange red warning": facts_with(emailengine={"redis_warnings": (("disk-full", "danger"),)}),
+    "warning only there": facts_with(emailengine={"redis_warnings": (("cluster", "danger"),)}),
+    "paused": facts_with(
+        emailengine={"queues": (Queue("submit", 12, 0, 1, is_paused=True),)},
+        since={"paused_s": {"submit": 3601.0}},
+    ),
+    "slow pace": facts_with(
+        emailengine={"queues": (BACKLOG,)},
+        since={"submit_waiting_count": 300, "processed_rise": {"submit/completed": 400}},
+    ),
+    "very slow pace": facts_with(
+        emailengine={"queues": (BACKLOG,)}, since={"submit_waiting_count": 300}
+    ),
+    "late": facts_with(deliveries=Deliveries((400.0,) * 20, (), 0, 3600.0)),
+    "very late": facts_with(
+        queues=(Queue("submit", 1, 0, 0, is_paused=False, oldest_waiting_s=1000.0),)
+    ),
+    "bounces": facts_with(since={"events_day": {"messageSent": 980, "messageBounce": 15}}),
+    "many bounces": facts_with(since={"events_day": {"messageSent": 960, "messageBounce": 40}}),
+    "webhooks fail": facts_with(emailengine={"webhooks_hour": {"success": 99, "fail": 1}}),
+}
+NO_REPLICAS = {"expected_replicas_count": NOT_CONFIGURED}
+CAPACITY = {
+    "no maxmemory on a small host": facts_with(
+        maxmemory_bytes=0, used_memory_bytes=4 * GIB, system_memory_bytes=5 * GIB
+    ),
+    "many mailboxes": facts_with(fleet={"expected_mailboxes_count": 1500}),
+    "too many mailboxes": facts_with(
+        used_memory_bytes=3 * GIB,
+        used_memory_rss_bytes=3 * GIB,
+        fleet={"expected_mailboxes_count": 5000},
+    ),
+    "no room to save": facts_with(
+        used_memory_rss_bytes=15 * GIB, trend={"largest_cow_bytes": 2 * GIB}
+    ),
+    "little room to save": facts_with(
+        used_memory_rss_bytes=13 * GIB, trend={"largest_cow_bytes": 4 * GIB}
+    ),
+    "fragmented": facts_with(fragmentation_ratio=2.1),
+    "evicted a little": facts_with(
+        maxmemory_policy="volatile-lru", evicted_keys=40, since={"evicted_keys_rise": 7}
+    ),
+    "evicts": facts_with(
+        maxmemory_policy="allkeys-lru", evicted_keys=40, since={"evicted_keys_rise": 7}
+    ),
+}
+DISK = {
+    "AOF always": facts_with(
+        aof_enabled=True, appendfsync="always", attested={"disk_iops": 20_000}
+    ),
+    "AOF on a slow disk": facts_with(aof_enabled=True, attested={"disk_iops": 3000}),
+    "AOF late": facts_with(
+        aof_enabled=True,
+        attested={"disk_iops": 20_000},
+        since={"slow_fsync_looks": (True, True, True)},
+    ),
+    "AOF rewrite failed": facts_with(aof_enabled=True, aof_last_bgrewrite_status="err"),
+    "spinning disk": facts_with(attested={"storage_medium": "HDD"}),
+}
+PROVIDER = {
+    "undeclared keys refused": facts_with(engine=Engine.DRAGONFLY, allows_undeclared_keys=False),
+    "small commands": facts_with(proto_max_bulk_len_bytes=1_000_000),
+    "commands smaller than a message": facts_with(
+        proto_max_bulk_len_bytes=16 * MIB, attested={"largest_message_bytes": 25 * MIB}
+    ),
+    "free plan": facts_with(engine=Engine.UPSTASH, attested={"plan": "Free"}),
+}
+EXPOSURE = {
+    "public": facts_with(path="public"),
+    "public and open": facts_with(path="public", is_tls=False, is_open=True),
+    "open": facts_with(is_open=True),
+    "no TLS": facts_with(is_tls=False),
+    "default account": facts_with(account=Account("default", ("+@all",), ("~*",))),
+    "full of clients": facts_with(connected_clients=9000),
+    "rejects clients": facts_with(rejected_connections=9, since={"rejected_connections_rise": 3}),
+    "small buffers": facts_with(client_output_buffer_limit="pubsub 1048576 1048576 60"),
+    "cut off": facts_with(since={"output_buffer_disconnections_rise": 2}),
+    "idle timeout": facts_with(timeout_s=300),
+}
+BESIDE = {
+    "a replica is gone": facts_with(replicas=(), trend={"no_replica_s": 60.0}),
+    "no replica for long": facts_with(replicas=(), trend={"no_replica_s": 900.0}),
+    "a replica lags": facts_with(replicas=(Replica("10.0.0.9", 6379, "online", 90),)),
+    "no replica wanted": facts_with(
+        replicas=(), fleet=NO_REPLICAS, trend={"most_replicas_count": 0}
+    ),
+    "no quorum": facts_with(sentinels=Sentinels(3, 1, 1)),
+    "other zone": facts_with(vantage={"redis_location": "eu/eu-b"}),
+    "other region": facts_with(vantage={"redis_location": "us/us-a"}),
+    "two databases": facts_with(keys_by_database={"0": 12, "8": 1200}),
+    "same keys": facts_with(fleet={"neighbours": (Neighbour("mail-2", 8, ""),)}),
+}
 SITUATIONS: Mapping[str, PairFacts] = {
     **REACHING,
     **MAKES,
@@ -123,4 +257,11 @@ SITUATIONS: Mapping[str, PairFacts] = {
     **SAVING,
     **NETWORK,
     **EMAILENGINE,
+    **CAPACITY,
+    **DISK,
+    **PROVIDER,
+    **EXPOSURE,
+    **BESIDE,
+    **TIME,
+    **CARE,
 }

@@ -47,11 +47,45 @@ SHIPPED = {
     "emailengine.api-response",
     "emailengine.queue-size",
     "emailengine.queue-workers",
+    "redis.maxmemory-set",
+    "redis.memory-provisioning",
+    "redis.snapshot-headroom",
+    "redis.fragmentation",
+    "redis.aof-disk",
+    "redis.aof-last-status",
+    "redis.storage-medium",
+    "redis.dragonfly-lua-flags",
+    "redis.command-size-limit",
+    "redis.upstash-plan",
+    "redis.evicted-keys",
+    "redis.clients-headroom",
+    "redis.pubsub-buffers",
+    "redis.idle-timeout",
+    "redis.private-endpoint",
+    "redis.access-control",
+    "redis.probe-privilege",
+    "redis.same-zone",
+    "redis.shared-instance",
+    "redis.replication",
+    "redis.credentials-drift",
+    "pair.same-redis",
+    "pair.single-instance",
+    "pair.data-intact",
+    "emailengine.version",
+    "emailengine.license",
+    "emailengine.workers",
+    "emailengine.accounts",
+    "emailengine.redis-warnings",
+    "emailengine.queue-paused",
+    "emailengine.processing-rate",
+    "emailengine.delivery-time",
+    "emailengine.bounce-rate",
+    "emailengine.webhooks",
 }
 ID = re.compile(r"(redis|emailengine|backup|pair)(\.[a-z]+(-[a-z]+)*)")
 SEVERITIES = ("info", "warning", "critical")
 UNITS = ("ratio", "s", "ms", "us", "bytes", "count", "iops", "times", "version", "pairs")
-IDENTIFIERS = {"database", "health_status", "emailengine_health_status"}  # numbers, not amounts
+IDENTIFIERS = {"port", "database", "health_status", "emailengine_health_status"}  # numbers, not amounts
 # Read of the connection itself: there whenever Redis answered.
 CONNECTION = {"host", "port", "database", "is_tls", "path", "engine", "edition"}
 CONFIG = {
@@ -63,6 +97,19 @@ CONFIG = {
     "proto_max_bulk_len_bytes",
     "client_output_buffer_limit",
     "replica_read_only",
+    "account",
+    "is_open",
+    "allows_undeclared_keys",
+    "sentinels",
+}
+# These judge what was registered or attested, or the connection itself.
+WITHOUT_READING = {
+    "redis.reachable",
+    "redis.engine-support",
+    "redis.private-endpoint",
+    "redis.same-zone",
+    "redis.storage-medium",
+    "redis.upstash-plan",
 }
 HEALTH_OF_EMAILENGINE = {"url", "key_prefix", "health_status", "health_s", "network_us"}
 FORBIDDEN = re.compile(
@@ -166,14 +213,20 @@ def _figures(limit):
 
 @RULE
 def test_a_healthy_pair_passes(judged):
-    assert judged.judge(HEALTHY).outcome is Outcome.PASS
+    assert judged.judge(on_its_make(judged, HEALTHY)).outcome is Outcome.PASS
 
 
 @RULE
 def test_a_healthy_pair_passes_on_what_its_cadence_reads(judged):
-    verdict = judged.judge(as_read(judged.cadence))
+    verdict = judged.judge(on_its_make(judged, as_read(judged.cadence)))
 
     assert verdict.outcome is Outcome.PASS, verdict.message
+
+
+def on_its_make(judged, facts):
+    """Put the pair on a make that the rule has a meaning on."""
+    engine = min(judged.only_on, default=Engine.REDIS)
+    return replace(facts, redis=replace(facts.redis, engine=engine))
 
 
 def as_read(cadence):
@@ -240,15 +293,16 @@ def test_what_a_rule_calls_its_worst_occurs(judged):
 @RULE
 def test_without_any_fact_nothing_passes(judged):
     nothing = PairFacts(redis=HIDDEN, emailengine=HIDDEN, vantage=HIDDEN)
+    bare = replace(REDIS, **dict.fromkeys(OPTIONAL_REDIS, HIDDEN))
     empty = replace(
         HEALTHY,
-        redis=replace(REDIS, **dict.fromkeys(OPTIONAL_REDIS, HIDDEN)),
+        redis=replace(bare, engine=min(judged.only_on, default=Engine.REDIS)),
         emailengine=replace(EMAILENGINE, **dict.fromkeys(OPTIONAL_EMAILENGINE, HIDDEN)),
     )
 
     assert judged.judge(nothing).outcome is Outcome.UNKNOWN
-    # A connection and a refused PING are an answer, and its make is known with it.
-    if judged.id not in ("redis.reachable", "redis.engine-support"):
+    # A connection and a refused PING are an answer, and its make and path are known with it.
+    if judged.id not in WITHOUT_READING:
         assert judged.judge(empty).outcome is Outcome.UNKNOWN
 
 
