@@ -12,7 +12,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-remove test check bench lock
+.PHONY: help run demo demo-remove test check bench proof docs lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ check: $(VENV)/dev.stamp ## format, lint, types, migrations, house rules
 
 bench: $(VENV)/dev.stamp ## measure the budgets; writes bench.json
 	@exec $(BIN)/python -m tests.bench
+
+proof: $(VENV)/dev.stamp ## carry out every remediation on real servers; writes checks/proof.json
+	$(PYTEST) -q tests/live/test_remedies.py -k mends -o junit_family=xunit1 --junitxml=$(VENV)/proof.xml
+	$(BIN)/python -m tests.proof $(VENV)/proof.xml
+
+docs: $(VENV)/dev.stamp ## make docs/rules.md anew from the rules
+	$(BIN)/python -m checks rules --markdown > docs/rules.md
 
 lock: $(BIN)/uv ## remake the locks from pyproject.toml
 	$(LOCK) --output-file requirements.txt

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from checks.catalog import RULES
 from checks.cli.arguments import USAGE, UsageError, has_colour, parser, request, shows_password
 from checks.cli.as_json import catalogue_json, inspection_json
+from checks.cli.as_markdown import catalogue_markdown
 from checks.cli.inspection import Inspection, inspect
 from checks.cli.nagios import nagios
 from checks.cli.table import Ink, catalogue_table, inspection_table, width
@@ -39,6 +40,8 @@ def main(words: Sequence[str] | None = None) -> int:
 def _rules(typed: argparse.Namespace) -> int:
     if typed.form == "json":
         _say(catalogue_json(RULES))
+    elif typed.form == "markdown":
+        _say(catalogue_markdown(RULES))
     else:
         _say(catalogue_table(RULES, Ink(is_on=has_colour()), width()))
     return 0

@@ -67,7 +67,7 @@ def render(
     """
     remedy = rule.remediation_for(cause).on(server.engine)
     values = _values(evidence, limits or rule.limits, server)
-    found = _rendered(rule, remedy, values, server)
+    found = _rendered(remedy, values, server, tested_versions(rule, cause, server.engine))
     lines = settings_in(found.durable) if found.effect in ON_THE_SERVER else []
     if not lines:
         return found
@@ -85,7 +85,8 @@ def outline(
     values = {name: Blank.of(name) for name in names}
     server = Server(engine)
     about = {**_values({}, limits or rule.limits, server), "host": Blank.of("host")}
-    return _rendered(rule, remedy, {**values, **about}, server)
+    tested = tested_versions(rule, cause, engine)
+    return _rendered(remedy, {**values, **about}, server, tested)
 
 
 def title(rule: Rule, limits: Limits | None = None) -> str:
@@ -111,9 +112,8 @@ def required(
 
 
 def _rendered(
-    rule: Rule, remedy: Remediation, values: Mapping[str, Any], server: Server
+    remedy: Remediation, values: Mapping[str, Any], server: Server, tested: tuple[str, ...]
 ) -> RenderedRemediation:
-    tested = proof().get(rule.id, {}).get(server.engine.value, ())
     return RenderedRemediation(
         do=_prose(remedy.do, values),
         why=_prose(remedy.why, values),
@@ -136,13 +136,22 @@ def _texts(remedy: Remediation) -> Iterator[str]:
 
 
 @cache
-def proof() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-    """Return what the live tests carried out: {rule id: {engine: versions}}."""
+def proof() -> Mapping[str, Mapping[str, Mapping[str, tuple[str, ...]]]]:
+    """Return what the live tests carried out: {rule id: {cause: {engine: versions}}}."""
     data = json.loads(PROOF.read_text(encoding="utf-8"))
     return {
-        rule_id: {engine: tuple(versions) for engine, versions in engines.items()}
-        for rule_id, engines in data.items()
+        rule_id: {
+            cause: {engine: tuple(versions) for engine, versions in engines.items()}
+            for cause, engines in causes.items()
+        }
+        for rule_id, causes in data.items()
     }
+
+
+def tested_versions(rule: Rule, cause: str, engine: Engine) -> tuple[str, ...]:
+    """Return the versions of this make on which the live tests carried this remediation out."""
+    known_cause = cause if cause in rule.remediation else next(iter(rule.remediation))
+    return proof().get(rule.id, {}).get(known_cause, {}).get(engine.value, ())
 
 
 def _values(evidence: Mapping[str, JSON], limits: Limits, server: Server) -> dict[str, Any]:

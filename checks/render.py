@@ -82,6 +82,26 @@ UNITS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+# A limit is set in the unit its name ends with, so it is shown in it.
+SHOWN_AS: Mapping[str, Callable[[Any], str]] = {
+    "_ratio": percent,
+    "_ms": lambda value: f"{value:,g}{THIN}ms",
+    "_s": lambda value: f"{value:,g}{THIN}s",
+    "_bytes": size,
+    "_pairs": pairs,
+}
+
+
+def in_unit(name: str, value: Any) -> str:
+    """Write a limit's value in the unit that its name ends with: `300 s`, `80%`, `10,000`."""
+    for end, show in SHOWN_AS.items():
+        if name.endswith(end):
+            return show(value)
+    if isinstance(value, tuple):
+        return ", ".join(str(one) for one in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 class Blank(str):
     """What stands in a text for a figure that only a reading gives: `<used ratio>`."""
 

@@ -11,8 +11,8 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,6 +92,20 @@ def tls_redis(*options: str) -> Iterator[Server]:
     """Run the system's redis-server with TLS only, with a certificate of a throwaway CA for 127.0.0.1."""
     with _server("tls-redis", system_program(), options, tls=True) as server:
         yield server
+
+
+def on_path(program: str) -> Callable[..., AbstractContextManager[Server]] | None:
+    """Return how to run a server of this name, such as keydb-server; None where there is none."""
+    path = shutil.which(program)
+    if path is None:
+        return None
+
+    @contextmanager
+    def start(*options: str, unix: bool = False) -> Iterator[Server]:
+        with _server(program, Path(path), options, unix=unix) as server:
+            yield server
+
+    return start
 
 
 def redis_program() -> Path:

@@ -71,7 +71,11 @@ def parser() -> argparse.ArgumentParser:
     commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_inspect(commands)
     rules = commands.add_parser("rules", help="list what is checked", allow_abbrev=False)
-    rules.add_argument("--json", dest="form", action="store_const", const="json", default="table")
+    rules_form = rules.add_mutually_exclusive_group()
+    for name, what in (("json", "for programs"), ("markdown", "the page docs/rules.md")):
+        rules_form.add_argument(
+            f"--{name}", dest="form", action="store_const", const=name, default="table", help=what
+        )
     return made
 
 

@@ -158,8 +158,9 @@ HUNG = Remediation(
         Code("INFO persistence"),
         (
             "On {host} see whether the disk is full or slow. If the saving process (redis-rdb-bgsave) "
-            "stands still, end that process alone, never the server."
+            "stands still, end that process alone, never the server. Then save:"
         ),
+        Code("BGSAVE"),
     ),
     durable="Give the data folder a disk that takes the dataset within a few minutes.",
     verify=(Code("INFO persistence"), "must show rdb_bgsave_in_progress:0, and then a new save."),

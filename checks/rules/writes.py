@@ -107,6 +107,11 @@ MISCONF_AOF = Remediation(
             "again by itself. Where the file only grew too large, rewrite it:"
         ),
         Code("BGREWRITEAOF"),
+        (
+            "Once it has ended, give Redis something harmless to write: before version 7 it may not "
+            "notice otherwise that it can write again."
+        ),
+        Code('SCRIPT LOAD "return 1"'),
     ),
     durable="Keep room for two AOFs in the data folder: a rewrite writes a second one.",
     verify=(Code("INFO persistence"), "must answer aof_last_write_status:ok."),

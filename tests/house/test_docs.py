@@ -1,0 +1,21 @@
+"""docs/rules.md is made from the rules, and says what they say now."""
+
+from pathlib import Path
+
+from checks.catalog import RULES
+from checks.cli.as_markdown import catalogue_markdown
+
+RULES_PAGE = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
+
+
+def test_the_rules_page_is_up_to_date():
+    assert RULES_PAGE.read_text(encoding="utf-8") == f"{catalogue_markdown(RULES)}\n", "make docs"
+
+
+def test_the_rules_page_tells_of_every_rule_and_every_remediation():
+    page = RULES_PAGE.read_text(encoding="utf-8")
+    for rule in RULES:
+        assert page.count(f"\n## {rule.id}\n") == 1
+        section = page.partition(f"\n## {rule.id}\n")[2].partition("\n## ")[0]
+        assert section.count("\n### What to do") == len(rule.remediation)
+        assert section.count("from documentation.") == len(rule.remediation)

@@ -1,0 +1,178 @@
+"""A real server under a remedy: reads it, judges it, and pastes what the remediation says."""
+
+import asyncio
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import redis as client
+
+from checks.address import parse_redis_url
+from checks.catalog import BY_ID
+from checks.egress import EgressRules
+from checks.evaluate import evaluate
+from checks.facts import NOT_CONFIGURED, Attested, PairFacts, Vantage
+from checks.policy import lay, parse
+from checks.probes.redis import RedisTarget, probe_redis
+from checks.remedy import Piece, RenderedRemediation, Server, render
+from checks.rule import Cadence, Rule, Verdict
+from tests import servers
+
+RULES = EgressRules(allow_loopback=True, allow_unix=True)
+READ = frozenset({Cadence.HEALTH, Cadence.LATENCY, Cadence.PERSISTENCE})
+# redis-cli writes an error reply as it came: a word in capitals, then what is wrong.
+ERROR = re.compile(r"(\(error\)|[A-Z]{3,} |AUTH failed)")
+WITHIN_S = 15.0
+
+
+@dataclass
+class Patient:
+    """One server in treatment. A person's doings may move it: another URL, another password.
+
+    said is what the last command answered; with_it are servers and clients that end with it;
+    end_trouble stops whoever makes the trouble from outside.
+    """
+
+    server: servers.Server
+    fault: "Fault"
+    url: str
+    with_it: ExitStack
+    start: Callable[..., Any]
+    password: str = field(default="", repr=False)
+    said: str = ""
+    end_trouble: Callable[[], object] = bool
+
+    @property
+    def rule(self) -> Rule:
+        return BY_ID[self.fault.rule]
+
+    def read(self) -> PairFacts:
+        """Visit it as the portal does."""
+        target = RedisTarget(parse_redis_url(self.url), self.password, rules=RULES)
+        facts = asyncio.run(probe_redis(target, READ)).facts
+        return PairFacts(facts, NOT_CONFIGURED, Vantage("here"), attested=self.fault.attested)
+
+    def judge(self) -> tuple[PairFacts, Verdict]:
+        """Read it, and judge it by the fault's rule."""
+        facts = self.read()
+        policy = lay(parse({self.rule.id: dict(self.fault.limits)}))
+        return facts, evaluate(facts, frozenset(Cadence), policy)[self.rule.id]
+
+    def prescribed(self, facts: PairFacts, verdict: Verdict) -> RenderedRemediation:
+        """Render the remediation for this very server."""
+        limits = replace(self.rule.limits, **self.fault.limits)
+        server = Server.read(facts.redis, host="127.0.0.1")
+        return render(self.rule, verdict.cause, verdict.evidence, server, limits)
+
+    def paste(self, line: str) -> str:
+        """Give a line to the command-line client as a person would; an error reply fails the test."""
+        self.said = pasted(self.url, line, self.password)
+        assert not ERROR.match(self.said), f"{line}: {self.said}"
+        return self.said
+
+    def follow(self, pieces: tuple[Piece, ...]) -> None:
+        """Do step by step what is written: paste the code, let the person do what the prose says."""
+        for piece in pieces:
+            if piece.is_code:
+                self.paste(piece.text)
+            for phrase, act in self.fault.person.items():
+                if not piece.is_code and phrase in piece.text:
+                    act(self)
+
+    def admin(self) -> client.Redis:
+        """Talk to the server beside the remedy; closes with the patient."""
+        options = {"password": self.password} if self.password else {}
+        return self.with_it.enter_context(client.Redis.from_url(self.url, **options))
+
+    def settings(self) -> dict[str, str]:
+        """Return the whole configuration of the running server."""
+        found: dict[str, str] = self.admin().config_get("*")
+        return found
+
+    def restart(self, arguments: str) -> None:
+        """Stop the server and start it again with these arguments in place of what they set."""
+        words = shlex.split(arguments)
+        kept = without(list(self.server.child.argv), {word for word in words if is_option(word)})
+        self.server.stop()
+        self.server.child = replace(self.server.child, argv=[*kept, *words])
+        self.server.start()
+        assert until(lambda: self.admin().ping())
+
+
+Act = Callable[[Patient], None]
+
+
+def started_so(_: Patient) -> None:
+    """Leave the server as it was started: its options are the fault."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A bad condition of a real server, and the remediation that must mend it.
+
+    spoil puts it in place. person maps a phrase of the remediation's prose to what a person does
+    there. limits are the policy it is judged by, where the default would take an hour to reach.
+    """
+
+    rule: str
+    cause: str = ""
+    options: tuple[str, ...] = ()
+    spoil: Act = started_so
+    person: Mapping[str, Act] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    attested: Attested = field(default_factory=Attested)
+
+    @property
+    def name(self) -> str:
+        return f"{self.rule} {self.cause}".strip()
+
+
+def pasted(url: str, line: str, password: str = "") -> str:
+    """Give a line to redis-cli as it stands."""
+    address = parse_redis_url(url)
+    where = ["-s", address.path] if address.path else ["-p", str(address.port)]
+    signing_in = ["--no-auth-warning", "-a", password] if password else []
+    done = subprocess.run(
+        [str(servers.redis_program().with_name("redis-cli")), *where, *signing_in],
+        input=f"{line}\n",
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def until(wanted: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
+    """Look again and again until it is as wanted; return the last look."""
+    ends_at = time.monotonic() + within_s
+    while not (found := _tried(wanted)) and time.monotonic() < ends_at:
+        time.sleep(0.05)
+    return found
+
+
+def _tried(wanted: Callable[[], Any]) -> Any:
+    try:
+        return wanted()
+    except (client.ConnectionError, client.BusyLoadingError):
+        return None
+
+
+def is_option(word: str) -> bool:
+    return word.startswith("--")
+
+
+def without(words: list[str], named: set[str]) -> list[str]:
+    """Leave out the options that come anew, with their values."""
+    kept: list[str] = []
+    is_left_out = False
+    for word in words:
+        is_left_out = word in named if is_option(word) else is_left_out
+        if not is_left_out:
+            kept.append(word)
+    return kept
