@@ -31,6 +31,10 @@ ACCOUNTS_HELD_BELOW_RATIO: Final = 0.5
 CLOCK_S: Final = 1  # a start time is rounded
 FSYNC_LOOKS: Final = 3
 
+# What is remembered of errorstats: the rest rises with every visit and tells nothing.
+WATCHED_ERRORS: Final = frozenset(
+    {"NOAUTH", "WRONGPASS", "NOPERM", "OOM", "READONLY", "MISCONF", "NOREPLICAS", "CLUSTERDOWN"}
+)
 AUTH_ERRORS: Final = ("NOAUTH", "WRONGPASS")
 EVENTS: Final = ("messageSent", "messageFailed", "messageBounce")
 BOUNCE: Final = "messageBounce"
@@ -229,13 +233,14 @@ class _Look:
         if isinstance(errors, Missing):
             self.found.update(dict.fromkeys(_OF_ERRORS, errors))
             return
+        watched = {name: count for name, count in errors.items() if name in WATCHED_ERRORS}
         refused = 0
         if not isinstance(before, Missing):
-            grown = rises(errors, before, is_restarted=is_restarted)
+            grown = rises(watched, before, is_restarted=is_restarted)
             self.found["errors_rise"] = grown
             refused = sum(grown.get(name, 0) for name in AUTH_ERRORS)
         self._remember(
-            errors=dict(errors),
+            errors=watched,
             auth_errors=add(
                 self.memory.auth_errors,
                 self._at_s,

@@ -33,7 +33,6 @@ class Cause(StrEnum):
     SEVERITY = "severity"
     RESOLVED = "resolved"
     WITHDRAWN = "withdrawn"
-    ACKNOWLEDGED = "acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def _from_event(
 ) -> Step:
     """Resolve by a pass once the last event is old enough; each fail of its cause is a new one.
 
-    What only a person may accept stays open whatever is read (`acknowledged`).
+    What only a person may accept stays open whatever is read.
     """
     if verdict.outcome is Outcome.FAIL:
         is_event = settings.rule.tells_of_event(verdict.cause)
@@ -151,11 +150,6 @@ def _from_event(
     if severity is None and (last_event_at is None or now - last_event_at >= EVENT_QUIET):
         return _closed(standing, Cause.RESOLVED)
     return Step(standing, None)
-
-
-def acknowledged(standing: Standing) -> Step:
-    """Close an open finding because a person accepts what happened."""
-    return _closed(standing, Cause.ACKNOWLEDGED)
 
 
 def _kept(before: Standing, after: Standing) -> Step:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from checks.deltas import Memory, compare
 from checks.evaluate import evaluate
 from checks.facts import Missing, PairFacts
 from checks.policy import Policy
@@ -26,18 +27,30 @@ class Seen:
     verdicts: dict[str, Verdict]
     raw: Raw
     policy: Policy
+    memory: Memory
 
 
 def judge(due: Due, at: datetime, reading: PairReading, policy: Policy) -> Seen:
     """Judge one reading by the rules of the cadences it read."""
     redis = reading.redis
     run_id = redis if isinstance(redis, Missing) else redis.run_id
+    emailengine = due.reach.emailengine or reading.emailengine
+    since, memory = compare(
+        due.since(at, run_id),
+        due.kept.memory,
+        redis,
+        emailengine,
+        at.timestamp(),
+        due.kept.acknowledged_at_s,
+    )
     facts = PairFacts(
         redis=redis,
-        emailengine=due.reach.emailengine or reading.emailengine,
+        emailengine=emailengine,
         vantage=due.vantage,
-        since=due.since(at, run_id),
+        since=since,
         attested=due.attested,
     )
     verdicts = evaluate(facts, reading.cadences, policy)
-    return Seen(due, at, reading.duration_s, reading.cadences, facts, verdicts, reading.raw, policy)
+    return Seen(
+        due, at, reading.duration_s, reading.cadences, facts, verdicts, reading.raw, policy, memory
+    )

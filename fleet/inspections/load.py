@@ -14,6 +14,7 @@ from django.db import connection
 from checks.facts import NOT_CONFIGURED, Attested, Missing, Since, Vantage
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
+from fleet.inspections import memory
 from fleet.inspections.attested import NOTHING_ATTESTED, attested
 from fleet.inspections.cadences import ALL_BITS, from_bits
 from fleet.inspections.targets import Columns, Reach, reach
@@ -21,6 +22,7 @@ from fleet.inspections.targets import Columns, Reach, reach
 Token = tuple[int, int, int]  # target id, claim number, cadence bits: what a message carries
 OUT_OF_SIGHT: Final = ("no_worker", "stale")
 _FIRST_VISIT: Final = Missing("first_visit", "this is the first visit")
+_NO_STATS: Final = Missing("first_visit", "stats have not been read yet")
 _NEVER: Final = Missing("first_visit", "Redis has not answered yet")
 
 
@@ -87,6 +89,7 @@ class Due:
     is_redis_only: bool
     home: Home
     attested: Attested
+    kept: memory.Kept = memory.NOTHING_KEPT
 
     def since(self, at: datetime, run_id: str | Missing) -> Since | Missing:
         """Give what the last visits left, as the rules see it; run_id is what this one read."""
@@ -102,6 +105,7 @@ class Due:
             recent_rtt_us=tuple(map(float, before.recent_rtt_us)),
             recent_stall_us=tuple(map(float, before.recent_stall_us)),
             rtt_vantage=before.rtt_vantage,
+            last_stats_s=(at - before.stats_at).total_seconds() if before.stats_at else _NO_STATS,
         )
 
 
@@ -126,7 +130,7 @@ JOIN inspections_pairstate b ON b.target_id = s.target_id
 
 
 def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
-    """Load what these claims are for, in two queries; claims that are spent are left out.
+    """Load what these claims are for, in three queries; claims that are spent are left out.
 
     Secrets are revealed here and live in the targets only.
     """
@@ -134,11 +138,20 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
     with connection.cursor() as cursor:
         cursor.execute(LOAD, [list(claims), [claim for claim, _bits in claims.values()]])
         rows = cursor.fetchall()
-    said = attested([row[0] for row in rows], now)
-    return [_due(row, *claims[row[0]], said.get(row[0], NOTHING_ATTESTED)) for row in rows]
+    ids = [row[0] for row in rows]
+    said, kept = attested(ids, now), memory.kept(ids)
+    return [
+        _due(
+            row,
+            *claims[row[0]],
+            said.get(row[0], NOTHING_ATTESTED),
+            kept.get(row[0], memory.NOTHING_KEPT),
+        )
+        for row in rows
+    ]
 
 
-def _due(row: tuple[Any, ...], claim: int, bits: int, said: Attested) -> Due:
+def _due(row: tuple[Any, ...], claim: int, bits: int, said: Attested, kept: memory.Kept) -> Due:
     target_id, is_asked, zone, zone_location, emailengine_location, redis_location = row[:6]
     columns = Columns(*row[8 : 8 + len(REGISTERED)])
     before = _before(row[8 + len(REGISTERED) :])
@@ -162,6 +175,7 @@ def _due(row: tuple[Any, ...], claim: int, bits: int, said: Attested) -> Due:
         not columns.emailengine_url,
         Home(row[6], row[7], target_id),
         said,
+        kept,
     )
 
 

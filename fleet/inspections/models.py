@@ -106,6 +106,23 @@ class PairState(models.Model):
         return f"{self.target_id} {self.compliance}/{self.health}"
 
 
+class PairMemory(models.Model):
+    """What the visits of one pair remember for the next: checks.deltas.Memory as codec JSON.
+
+    A row of its own, for most visits change nothing of it. `acknowledged_at` is when somebody
+    last accepted a loss of data: the next visit takes a new baseline.
+    """
+
+    target = models.OneToOneField(
+        Target, on_delete=models.CASCADE, primary_key=True, related_name="memory"
+    )
+    acknowledged_at = models.DateTimeField(null=True)
+    memory = models.JSONField(default=dict)
+
+    def __str__(self) -> str:
+        return f"memory of {self.target_id}"
+
+
 class LatestFacts(models.Model):
     """What the last visits read and judged, per cadence: the pair page's evidence.
 

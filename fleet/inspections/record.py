@@ -13,7 +13,7 @@ from checks.rule import Cadence, Outcome
 from fleet.findings.record import Judged, Live, move_findings
 from fleet.history import record as history
 from fleet.history.partitions import ensure_day
-from fleet.inspections import state
+from fleet.inspections import memory, state
 from fleet.inspections.cadences import VISITED
 from fleet.inspections.due import REPROBE, next_due
 from fleet.inspections.evidence import keep_evidence
@@ -93,6 +93,7 @@ def _record(visits: Sequence[Seen], terms: Terms) -> int:
     live = move_findings(judged)
     history.write(_visit_row(seen) for seen in current)
     _update_states(current, live)
+    memory.keep((seen.due.target_id, seen.due.kept, seen.memory) for seen in current)
     keep_evidence(current)
     _update_schedules(current, live, held, terms)
     return len(current)
