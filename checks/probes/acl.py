@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from checks.facts import Engine
-from checks.probes.redis_commands import CLIENT_NAME, RIGHTS
+from checks.probes.redis_commands import ACL_RIGHT, CLIENT_NAME, PROBE_KEYS, RIGHTS
 
 # What a provider keeps to itself; naming it in a rule makes the provider refuse the rule.
 CLOSED: Mapping[Engine, frozenset[str]] = {
+    Engine.DRAGONFLY: frozenset({ACL_RIGHT}),  # +acl would allow to change accounts too
     Engine.ELASTICACHE: frozenset({"config|get"}),
     Engine.MEMORYDB: frozenset({"config|get"}),
     Engine.UPSTASH: frozenset({"config|get"}),
@@ -26,11 +27,14 @@ ACL_NOTES: Mapping[Engine, str] = {
 def acl_rules(engine: Engine) -> str:
     """List the rights that the probe uses on this engine, and no other, as ACL rules."""
     rights = [right for right in RIGHTS if right not in CLOSED.get(engine, ())]
+    keys = ""
     if engine is Engine.DRAGONFLY:
-        rights = sorted({_whole(right) for right in rights} - {"client|setname"})
+        # It alone is asked to run a script, on a key of our own name that nobody has.
+        rights = sorted({*(_whole(right) for right in rights), "eval", "exists"})
+        keys = f"~{PROBE_KEYS}* "
     # KeyDB and Redis 6.0 have been tried without resetchannels only.
     channels = "" if engine is Engine.KEYDB else "resetchannels "
-    return f"resetkeys {channels}-@all " + " ".join(f"+{right}" for right in rights)
+    return f"resetkeys {keys}{channels}-@all " + " ".join(f"+{right}" for right in rights)
 
 
 def acl_line(engine: Engine, user: str = CLIENT_NAME) -> str:

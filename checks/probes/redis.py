@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import ip_address
 from statistics import median
@@ -14,11 +14,14 @@ from typing import Any, Final, Literal
 import hiredis
 
 from checks.address import RedisAddress
-from checks.egress import EgressRules
+from checks.egress import EgressRules, Network
 from checks.facts import NOT_READ, Engine, Missing, RedisFacts, RoundTrips
+from checks.probes.account import account_text, read_account, read_undeclared
 from checks.probes.acl import acl_line as acl_line  # where the pages and the README look
+from checks.probes.beside import ask_openly, ask_sentinels, is_open
 from checks.probes.engines import of_hello, of_host
 from checks.probes.redis_commands import (
+    ACL_RIGHT,
     CLIENT_LIST,
     CLIENT_NAME,
     CLUSTER_INFO,
@@ -29,8 +32,10 @@ from checks.probes.redis_commands import (
     PERSISTENCE_CONFIG,
     SNAPSHOT_CRON,
     TIME,
+    UNDECLARED_KEYS,
     Command,
     auth,
+    get_user,
     set_name,
 )
 from checks.probes.redis_config import (
@@ -70,7 +75,11 @@ class LastSeen:
 
 @dataclass(frozen=True, slots=True)
 class RedisTarget:
-    """One server to visit. The password is this one, else the address's own."""
+    """One server to visit. The password is this one, else the address's own.
+
+    own_networks are those that the operator declares as private, whatever their addresses look
+    like. sentinels are asked for the primary of that name where some are registered.
+    """
 
     address: RedisAddress
     password: str = field(default="", repr=False)
@@ -79,6 +88,9 @@ class RedisTarget:
     timeout_s: float = 5.0
     pings: int = 10
     client_name: str = CLIENT_NAME
+    own_networks: tuple[Network, ...] = ()
+    sentinels: tuple[Endpoint, ...] = ()
+    sentinel_master: str = ""
     last: LastSeen | None = None
 
 
@@ -101,7 +113,8 @@ async def probe_redis(target: RedisTarget, cadences: AbstractSet[Cadence]) -> Re
     """Read one server over one connection: a pipelined batch, another where due, then PINGs.
 
     Sends read-only commands: PING, INFO and two CONFIG GETs; with the persistence cadence
-    seven CONFIG GETs and CLIENT LIST more; with the latency cadence target.pings PINGs and one
+    seven CONFIG GETs, CLIENT LIST and ACL GETUSER more, and where we sign in one PING without
+    that over a connection of its own; with the latency cadence target.pings PINGs and one
     to warm up. Costs the server about 0.1 ms of CPU, and 0.03 ms per PING for its wake-ups.
     Ends within target.timeout_s seconds of being connected, connecting within 7 s.
     A server that is down, slow or closed to us is a fact: the reading then holds Missing.
@@ -134,7 +147,9 @@ class _Visit:
         self._engine = Engine.UNKNOWN
         self._info_said: Missing | None = None
         self._signed_in: Missing | None = None
+        self._nobody_said: bool | Missing = NOT_READ
         self.raw: list[tuple[str, str]] = []
+        self._reads_persistence = False
         self.is_widened = False
         self.is_connected = False
 
@@ -147,7 +162,22 @@ class _Visit:
         ):
             self.is_connected = True
             clock.reschedule(asyncio.get_running_loop().time() + target.timeout_s)
-            return await self._read(wire)
+            facts = await self._read(wire)
+        if isinstance(facts, Missing) or not self._reads_persistence:
+            return facts
+        return await self._beside(facts)
+
+    async def _beside(self, facts: RedisFacts) -> RedisFacts:
+        """Ask what wants a connection of its own, now that ours is closed."""
+        target = self._target
+        openly: bool | Missing
+        if auth(self._address.user, _password(target)) is None:
+            # We signed in as nobody ourselves: that answer tells.
+            openly = self._nobody_said
+        else:
+            openly = await ask_openly(_endpoint(target), target.rules)
+        sentinels = await ask_sentinels(target.sentinels, target.sentinel_master, target.rules)
+        return replace(facts, is_open=openly, sentinels=sentinels)
 
     def too_late(self) -> str:
         """Say what did not happen in time."""
@@ -167,7 +197,7 @@ class _Visit:
             port=self._address.port,
             database=self._address.database,
             is_tls=self._address.is_tls,
-            path=path_of(wire.address),
+            path=path_of(wire.address, self._target.own_networks),
             engine=self._engine,
             ping=self._signed_in or ping,
             **self._fields,
@@ -180,6 +210,7 @@ class _Visit:
         if len(before) > 1:
             self._signed_in = _auth_refusal(self._target, replies[0])
         ping, info, *config = replies[len(before) :]
+        self._nobody_said = is_open(ping)
         self._take_info(info)
         self._take_config(HEALTH_CONFIG, config)
         return _pong(ping)
@@ -229,16 +260,17 @@ class _Visit:
             commands.append(HELLO)
         if self._fields.get("cluster_enabled") is True:
             commands.append(CLUSTER_INFO)
-        if Cadence.PERSISTENCE in self._cadences or self._must_widen():
+        self._reads_persistence = Cadence.PERSISTENCE in self._cadences or self._must_widen()
+        if self._reads_persistence:
             commands += self._persistence()
         return commands
 
     def _persistence(self) -> list[Command]:
-        commands = list(PERSISTENCE_CONFIG)
+        commands = [*PERSISTENCE_CONFIG, get_user(self._address.user)]
         if isinstance(self._fields["server_time_s"], Missing):
             commands.append(TIME)
         if self._engine is Engine.DRAGONFLY:
-            commands.append(SNAPSHOT_CRON)
+            commands += [SNAPSHOT_CRON, UNDECLARED_KEYS]
         clients = self._fields["connected_clients"]
         if isinstance(clients, int) and clients > MAX_LISTED_CLIENTS:
             text = f"{clients} clients: CLIENT LIST is read up to {MAX_LISTED_CLIENTS}"
@@ -270,6 +302,11 @@ class _Visit:
             self.raw.append((command.text, bull_text(reply)[:RAW_LIMIT]))
         elif command is CLUSTER_INFO:
             self._fields.update(read_cluster(command, reply))
+        elif command.right == ACL_RIGHT:
+            self._fields.update(read_account(command, reply))
+            self.raw.append((command.text, account_text(self._fields["account"])))
+        elif command is UNDECLARED_KEYS:
+            self._fields.update(read_undeclared(command, reply))
         elif command is TIME:
             self._fields.update(read_time(command, reply))
 
@@ -313,14 +350,20 @@ NO_TCP: Final = Missing("not_applicable", "a unix socket has no TCP figures")
 
 
 @lru_cache(maxsize=65_536)
-def path_of(address: str) -> Literal["unix", "loopback", "private", "public"]:
-    """Say what kind of path leads to the address that was connected to."""
+def path_of(
+    address: str, own_networks: tuple[Network, ...] = ()
+) -> Literal["unix", "loopback", "private", "public"]:
+    """Say what kind of path leads to the address that was connected to.
+
+    own_networks count as private, as their operator declares them.
+    """
     if address.startswith("/"):
         return "unix"
     parsed = ip_address(address)
     if parsed.is_loopback:
         return "loopback"
-    return "public" if parsed.is_global else "private"
+    is_own = any(parsed in network for network in own_networks)
+    return "public" if parsed.is_global and not is_own else "private"
 
 
 def _endpoint(target: RedisTarget) -> Endpoint:

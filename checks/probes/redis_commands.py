@@ -59,6 +59,11 @@ PERSISTENCE_CONFIG = tuple(
     )
 )
 SNAPSHOT_CRON = _config("snapshot_cron")  # only on Dragonfly
+# Only on Dragonfly, which alone may refuse keys that a script did not declare. Reads a key that
+# nobody has.
+PROBE_KEYS = "pairkeeper:probe:"
+_SCRIPT = ("EVAL", f"return redis.call('EXISTS', '{PROBE_KEYS}' .. ARGV[1])", "0", "x")
+UNDECLARED_KEYS = Command(_SCRIPT, "eval", encode(*_SCRIPT))
 
 HEALTH: tuple[Command, ...] = (PING, INFO, *HEALTH_CONFIG)
 ALL: tuple[Command, ...] = (
@@ -70,7 +75,18 @@ ALL: tuple[Command, ...] = (
     HELLO,
 )
 SETNAME_RIGHT = "client|setname"
-RIGHTS: tuple[str, ...] = tuple(sorted({*(command.right for command in ALL), SETNAME_RIGHT}))
+ACL_RIGHT = "acl|getuser"
+DEFAULT_USER = "default"
+RIGHTS: tuple[str, ...] = tuple(
+    sorted({*(command.right for command in ALL), SETNAME_RIGHT, ACL_RIGHT})
+)
+
+
+@lru_cache(maxsize=1_024)
+def get_user(name: str) -> Command:
+    """Give ACL GETUSER for our own account; without a name that is the default one."""
+    words = ("ACL", "GETUSER", name or DEFAULT_USER)
+    return Command(words, ACL_RIGHT, encode(*words))
 
 
 @lru_cache(maxsize=64)

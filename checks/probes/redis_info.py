@@ -50,6 +50,7 @@ COUNTS: tuple[tuple[str, bytes], ...] = (
     ("rdb_saves", b"rdb_saves"),
     ("rdb_last_cow_bytes", b"rdb_last_cow_size"),
     ("current_cow_peak_bytes", b"current_cow_peak"),
+    ("aof_last_cow_bytes", b"aof_last_cow_size"),
     ("total_commands_processed", b"total_commands_processed"),
     ("total_connections_received", b"total_connections_received"),
     ("rejected_connections", b"rejected_connections"),
@@ -78,6 +79,7 @@ ALL_FIELDS: tuple[str, ...] = (
     *(name for name, _ in (*TEXTS, *COUNTS, *CLAIMS)),
     *(name for name, _, _ in SOMETIMES),
     *("version", "mode", "server_time_s", "loading_since_s", "fragmentation_ratio", "role"),
+    "allocator_frag_ratio",
     *("replicas", "master_link_status", "cluster_enabled", "keys_by_database", "errors"),
 )
 # Dragonfly's names for the same things. Source: its server_family.cc; read, not run.
@@ -116,6 +118,7 @@ def read_info(text: bytes, host: str) -> tuple[Engine, Fields]:
         fields[name] = _count(info, key) if key in info else absent
     fields["version"] = _version(info, version_field(engine, info))
     fields["fragmentation_ratio"] = _ratio(info, b"mem_fragmentation_ratio")
+    fields["allocator_frag_ratio"] = _ratio(info, b"allocator_frag_ratio")
     fields["server_time_s"] = _scaled(info, b"server_time_usec", 1e6)
     fields["loading_since_s"] = (
         _scaled(info, b"loading_start_time", 1) if b"loading_start_time" in info else NOT_LOADING

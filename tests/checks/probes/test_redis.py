@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from ipaddress import ip_network
 
 import pytest
 
 from checks.address import RedisAddress
 from checks.egress import EgressRules
-from checks.facts import Engine, Missing
+from checks.facts import NOT_READ, Account, Engine, Missing
 from checks.probes import acl
 from checks.probes.redis import LastSeen, RedisTarget, acl_line, path_of, probe_redis
 from checks.probes.redis_commands import ALL, RIGHTS
@@ -87,6 +88,7 @@ def test_a_persistence_visit_asks_for_named_parameters_one_by_one():
         "CONFIG GET proto-max-bulk-len",
         "CONFIG GET client-output-buffer-limit",
         "CONFIG GET replica-read-only",
+        "ACL GETUSER default",
         "CLIENT LIST",
     ]
     assert reading.facts.bull_clients == ()
@@ -314,11 +316,78 @@ def test_kinds_of_path(address, path):
     assert path_of(address) == path
 
 
+def test_an_operators_own_network_is_private():
+    own = (ip_network("203.0.114.0/24"),)
+
+    assert path_of("203.0.114.7", own) == "private"
+    assert path_of("203.0.115.7", own) == "public"
+
+
+# --- Who we are, and what is asked apart
+
+
+def test_without_credentials_our_own_ping_tells_that_redis_is_open():
+    server = Recorder()
+
+    assert visit(server, PERSISTENCE).facts.is_open is True
+    assert server.asked.count("PING") == 1
+
+
+def test_with_a_password_nobody_is_asked_on_a_second_connection():
+    server = Recorder(AUTH_secret=OK)
+    facts = visit(server, PERSISTENCE, password="secret").facts
+
+    assert facts.is_open is True
+    assert server.asked.count("PING") == 2
+    assert server.asked[-1] == "PING"
+
+
+def test_a_health_visit_asks_nobody():
+    server = Recorder(AUTH_secret=OK)
+
+    assert visit(server, password="secret").facts.is_open == NOT_READ
+    assert server.asked.count("PING") == 1
+
+
+def test_our_account_is_read_without_its_hashes():
+    said = b"".join(
+        [
+            b"*8\r\n$5\r\nflags\r\n*1\r\n$2\r\non\r\n$9\r\npasswords\r\n*1\r\n$4\r\nbeef\r\n",
+            b"$8\r\ncommands\r\n$18\r\n-@all +ping +@read\r\n$4\r\nkeys\r\n$9\r\n~a:* %R~b\r\n",
+        ]
+    )
+    server = Recorder(ACL_GETUSER_default=said)
+    reading = visit(server, PERSISTENCE)
+
+    assert reading.facts.account == Account("default", ("+ping", "+@read"), ("~a:*", "%R~b"))
+    assert ("ACL GETUSER default", "commands +ping +@read\nkeys ~a:* %R~b") in reading.raw
+    assert "beef" not in str(reading.raw)
+
+
+def test_dragonfly_alone_is_asked_to_run_a_script():
+    info = with_info(os="Linux").replace(
+        b"redis_version:", b"dragonfly_version:df-v1.2.3\r\nredis_version:"
+    )
+    text = info.split(b"\r\n", 1)[1].removesuffix(b"\r\n")
+    script = "return redis.call('EXISTS', 'pairkeeper:probe:' .. ARGV[1])"
+    server = Recorder(INFO=b"$%d\r\n%s\r\n" % (len(text), text))
+    server[("EVAL", script, "0", "x")] = b":0\r\n"
+
+    assert visit(server, PERSISTENCE).facts.allows_undeclared_keys is True
+    server[("EVAL", script, "0", "x")] = b"-ERR script tried accessing undeclared key\r\n"
+    assert visit(server, PERSISTENCE).facts.allows_undeclared_keys is False
+    server[("EVAL", script, "0", "x")] = b"-NOPERM no\r\n"
+    assert "grant +eval" in visit(server, PERSISTENCE).facts.allows_undeclared_keys.text
+    assert visit(Recorder(), PERSISTENCE).facts.allows_undeclared_keys == NOT_READ
+
+
 def test_the_account_has_the_rights_of_the_commands_and_no_other():
     assert RIGHTS == (
-        "client|list", "client|setname", "cluster|info", "config|get", "hello", "info", "ping", "time",
+        "acl|getuser", "client|list", "client|setname", "cluster|info", "config|get", "hello", "info",
+        "ping", "time",
     )  # fmt: skip
-    assert {command.right for command in ALL} | {"client|setname"} == set(RIGHTS)
+    apart = {"acl|getuser", "client|setname"}
+    assert {command.right for command in ALL} | apart == set(RIGHTS)
     assert not any(command.text in ("CONFIG GET *", "INFO everything") for command in ALL)
 
 
@@ -326,13 +395,14 @@ def test_the_account_has_the_rights_of_the_commands_and_no_other():
     ("engine", "line"),
     [
         (Engine.REDIS, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys resetchannels -@all"
-         " +client|list +client|setname +cluster|info +config|get +hello +info +ping +time")),
+         " +acl|getuser +client|list +client|setname +cluster|info +config|get +hello +info +ping +time")),
         (Engine.KEYDB, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys -@all"
-         " +client|list +client|setname +cluster|info +config|get +hello +info +ping +time")),
-        (Engine.DRAGONFLY, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys resetchannels"
-         " -@all +client +cluster +config +hello +info +ping +time")),
+         " +acl|getuser +client|list +client|setname +cluster|info +config|get +hello +info +ping +time")),
+        (Engine.DRAGONFLY, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys"
+         " ~pairkeeper:probe:* resetchannels"
+         " -@all +client +cluster +config +eval +exists +hello +info +ping +time")),
         (Engine.UPSTASH, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys resetchannels"
-         " -@all +client|list +client|setname +cluster|info +hello +info +ping +time")),
+         " -@all +acl|getuser +client|list +client|setname +cluster|info +hello +info +ping +time")),
     ],
 )  # fmt: skip
 def test_the_line_that_makes_the_account(engine, line):
