@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from checks.facts import Attested, Engine, PairFacts, known, or_else, readable
+from checks.facts import Attested, Engine, Missing, PairFacts, known, or_else, readable
 from checks.rule import (
     JSON,
     Code,
@@ -97,7 +97,10 @@ def aof_disk(facts: PairFacts, limits: AofDiskLimits) -> Verdict:
     if not known(redis.aof_enabled):
         return passed(aof="off")
     attested = or_else(facts.attested, Attested())
-    looks = known(facts.since).slow_fsync_looks[-limits.slow_looks_times :]
+    since = facts.since
+    # A first visit has seen no rise yet; what it reads and what is attested counts all the same.
+    before = () if isinstance(since, Missing) else since.slow_fsync_looks
+    looks = before[-limits.slow_looks_times :]
     numbers = {
         "aof": "on",
         "slow_looks_count": sum(looks),

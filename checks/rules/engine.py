@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from checks.facts import Attested, Engine, PairFacts, RedisFacts, known, or_else
+from checks.facts import Attested, Engine, Missing, PairFacts, RedisFacts, known, or_else
 from checks.rule import (
     JSON,
     Code,
@@ -22,6 +22,7 @@ from checks.rule import (
     passed,
     rule,
     unknown,
+    unread,
 )
 
 _MOVE_RISK = (
@@ -94,7 +95,8 @@ STANDALONE = Remediation(
 def standalone(facts: PairFacts, _: Limits) -> Verdict:
     """Judge whether cluster mode is off, by cluster_enabled or the mode the server tells.
 
-    A cluster of one node takes most writes and is still a cluster.
+    A cluster of one node takes most writes and is still a cluster. A Sentinel tells its own mode,
+    which says nothing of the server that holds the data.
 
     Source: S1, clusters are not supported; EmailEngine itself warns in red of cluster_enabled.
     """
@@ -106,6 +108,9 @@ def standalone(facts: PairFacts, _: Limits) -> Verdict:
             severity=Severity.CRITICAL,
             mode="cluster",
         )
+    if redis.mode == "sentinel":
+        text = "A Sentinel answers here, not the server that holds the data"
+        return unread(Missing("depends_on", text, "redis.endpoint-role"))
     if redis.cluster_enabled is False:
         return passed(mode=or_else(redis.mode, "standalone"))
     return passed(mode=known(redis.mode))

@@ -66,7 +66,7 @@ def emailengine_version(facts: PairFacts, _: Limits) -> Verdict:
 
     Source: EE, measured: the workers of 2.79.2 do not come back after a restart of Redis.
     """
-    version = known(known(facts.emailengine).version)
+    version = known(started(facts).version)
     fault = KNOWN_FAULTS.get(version)
     if fault is None:
         return passed(emailengine_version=version)

@@ -18,6 +18,7 @@ CLOSED = Missing("no_permission", "INFO is closed")
         (CLOSED, "standalone", "pass"),
         (False, CLOSED, "pass"),
         (CLOSED, CLOSED, "unknown"),
+        (CLOSED, "sentinel", "unknown"),  # it tells nothing of the server that holds the data
     ],
 )
 def test_cluster_mode_is_critical(enabled, mode, outcome):
