@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from checks.address import RedisAddress
@@ -110,6 +110,7 @@ def _target(request: Request) -> PairTarget:
     redis = RedisTarget(request.redis, tls=request.tls, rules=EGRESS)
     if request.emailengine is None:
         return PairTarget(redis)
+    redis = replace(redis, queue_prefix=request.key_prefix)
     emailengine = EmailEngineTarget(
         request.emailengine,
         key_prefix=request.key_prefix,

@@ -1,14 +1,12 @@
 """One visit to one Redis-compatible server, over one connection."""
 
 import asyncio
-import math
 import time
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import ip_address
-from statistics import median
 from typing import Any, Final, Literal
 
 import hiredis
@@ -49,9 +47,10 @@ from checks.probes.redis_config import (
     refused,
 )
 from checks.probes.redis_info import Fields, read_info, without_info
+from checks.probes.redis_queues import read_queues
 from checks.probes.replies import Reply, classify, safe_text
-from checks.probes.stamps import UNKNOWN_RTT_US, Pings
 from checks.probes.tls import Tls
+from checks.probes.trips import round_trips
 from checks.probes.wire import Endpoint, Wire, WireError, connect
 from checks.rule import Cadence
 
@@ -78,7 +77,8 @@ class RedisTarget:
     """One server to visit. The password is this one, else the address's own.
 
     own_networks are those that the operator declares as private, whatever their addresses look
-    like. sentinels are asked for the primary of that name where some are registered.
+    like. sentinels are asked for the primary of that name where some are registered. queue_prefix
+    is EmailEngine's key prefix, "" for none; None where its queues are not to be read.
     """
 
     address: RedisAddress
@@ -88,6 +88,7 @@ class RedisTarget:
     timeout_s: float = 5.0
     pings: int = 10
     client_name: str = CLIENT_NAME
+    queue_prefix: str | None = None
     own_networks: tuple[Network, ...] = ()
     sentinels: tuple[Endpoint, ...] = ()
     sentinel_master: str = ""
@@ -190,6 +191,9 @@ class _Visit:
         if isinstance(ping, Missing) and self._is_shut(ping):
             return self._signed_in or ping
         await self._read_more(wire)
+        if self._reads_queues():
+            clock, prefix = self._fields["server_time_s"], self._target.queue_prefix or ""
+            self._fields |= await read_queues(wire, self._address.database, prefix, clock)
         if Cadence.LATENCY in self._cadences:
             self._fields["round_trips"] = await self._measure(wire, ping)
         return RedisFacts(
@@ -202,6 +206,11 @@ class _Visit:
             ping=self._signed_in or ping,
             **self._fields,
         )
+
+    def _reads_queues(self) -> bool:
+        """Tell whether EmailEngine's queues are due: with stats, which persistence brings along."""
+        is_due = Cadence.STATS in self._cadences or Cadence.PERSISTENCE in self._cadences
+        return self._target.queue_prefix is not None and (is_due or self.is_widened)
 
     async def _read_health(self, wire: Wire) -> str | Missing:
         """Sign in and send the batch of every visit; return what PING said."""
@@ -321,32 +330,6 @@ class _Visit:
 HEALTH_BYTES: Final = tuple(command.encoded for command in HEALTH)
 # What a server refuses everything for; others, such as MISCONF and NOPERM, may concern PING alone.
 SHUT: Final = frozenset({"auth", "busy", "loading", "protected_mode", "max_clients", "protocol"})
-
-
-def round_trips(pings: Pings, wire: Wire) -> RoundTrips:
-    """Sum up the samples: least, median, p95 (nearest rank), most, and the path's own share."""
-    ordered = sorted(pings.rtts_us)
-    info = wire.tcp_info()
-    paths_us: list[float] = [wire.connect_us]
-    if info is not None and 0 < info.min_rtt_us < UNKNOWN_RTT_US:
-        paths_us.append(info.min_rtt_us)
-    lag_us = pings.probe_lag_us
-    return RoundTrips(
-        count=len(ordered),
-        min_us=ordered[0],
-        median_us=median(ordered),
-        p95_us=ordered[math.ceil(0.95 * len(ordered)) - 1],
-        max_us=ordered[-1],
-        clock=pings.clock,
-        probe_lag_us=NO_STAMPS if lag_us is None else lag_us,
-        network_us=min(paths_us),
-        connect_us=wire.connect_us,
-        retransmits=NO_TCP if info is None else info.retransmits,
-    )
-
-
-NO_STAMPS: Final = Missing("undetermined", "the kernel gave no receive stamps")
-NO_TCP: Final = Missing("not_applicable", "a unix socket has no TCP figures")
 
 
 @lru_cache(maxsize=65_536)

@@ -60,7 +60,7 @@ ECHOED = re.compile(r",? with args beginning with.*", re.DOTALL)
 STAR, PERCENT, OTHER = (re.compile(rb"%s(\d+)\r" % kind) for kind in (rb"\*", rb"%", rb"[~>|]"))
 
 
-def encode(*parts: str | int) -> bytes:
+def encode(*parts: str | int | bytes) -> bytes:
     """Encode one command; do it once and keep the bytes."""
     return cast("bytes", hiredis.pack_command(cast("Any", parts)))
 

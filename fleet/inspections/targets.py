@@ -105,6 +105,7 @@ def redis_target(columns: Columns) -> RedisTarget:
         password=reveal(columns.redis_password),
         tls=Tls(columns.redis_ca, columns.redis_tls_name, columns.redis_tls_verify),
         rules=egress_rules(),
+        queue_prefix=columns.emailengine_prefix if columns.emailengine_url else None,
     )
 
 
