@@ -96,7 +96,7 @@ def same_zone(facts: PairFacts, _: Limits) -> Verdict:
         which = " and ".join(
             name for name, text in (("Redis", redis), ("EmailEngine", emailengine)) if not text
         )
-        return unknown("unattested", f"Say where {which} stands: region/zone, with the pair")
+        return unknown("unattested", f"State the location of {which} with the pair, as region/zone")
     here, there = Place.of(redis), Place.of(emailengine)
     told: dict[str, JSON] = {"redis_location": redis, "emailengine_location": emailengine}
     if here.region != there.region:

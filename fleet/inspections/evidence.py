@@ -27,7 +27,8 @@ IDENTITY: Final = (
 )  # fmt: skip
 PERSISTENCE: Final = (
     "save", "appendfsync", "tcp_keepalive_s", "timeout_s", "proto_max_bulk_len_bytes",
-    "client_output_buffer_limit", "replica_read_only", "snapshot_cron", "bull_clients",
+    "client_output_buffer_limit", "replica_read_only", "snapshot_cron", "account", "is_open",
+    "allows_undeclared_keys", "sentinels", "bull_clients",
 )  # fmt: skip
 LATENCY: Final = ("round_trips",)
 OWN: Final = {Cadence.PERSISTENCE: PERSISTENCE, Cadence.LATENCY: LATENCY}

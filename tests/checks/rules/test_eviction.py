@@ -2,7 +2,7 @@ import pytest
 
 from checks.facts import Missing
 from checks.rule import Outcome
-from checks.rules.eviction import eviction_policy
+from checks.rules.eviction import evicted_keys, eviction_policy
 from tests.checks.pairs import GIB, MIB, facts_with
 
 CLOSED = Missing("no_permission", "INFO is closed")
@@ -86,3 +86,43 @@ def test_a_pass_shows_its_numbers():
         "maxmemory_bytes": 4 * GIB,
         "used_ratio": 0.25,
     }
+
+
+# --- redis.evicted-keys
+
+
+FIRST = Missing("first_visit", "this is the first visit")
+
+
+@pytest.mark.parametrize(
+    ("policy", "risen", "outcome", "severity"),
+    [
+        ("noeviction", 0, "pass", None),
+        ("allkeys-lru", 0, "pass", None),
+        ("volatile-ttl", 1, "fail", "warning"),
+        ("allkeys-lru", 1, "fail", "critical"),
+        ("noeviction", 1, "fail", "critical"),
+        ("optimistic-volatile", 1, "fail", "critical"),
+    ],
+)
+def test_evictions_since_the_last_look(policy, risen, outcome, severity):
+    facts = facts_with(maxmemory_policy=policy, evicted_keys=7, since={"evicted_keys_rise": risen})
+    verdict = evicted_keys.judge(facts)
+
+    assert (verdict.outcome, verdict.severity) == (outcome, severity)
+    assert verdict.evidence["new_evicted_count"] == risen
+
+
+@pytest.mark.parametrize("since", [FIRST, {"evicted_keys_rise": FIRST}])
+def test_at_first_sight_what_was_evicted_since_the_start_counts(since):
+    facts = facts_with(maxmemory_policy="allkeys-lru", evicted_keys=7, since=since)
+
+    assert evicted_keys.judge(facts).message == (
+        "Redis has evicted 7 keys under allkeys-lru; it must evict none"
+    )
+
+
+def test_a_hidden_policy_does_not_excuse_an_eviction():
+    facts = facts_with(maxmemory_policy=CLOSED, since={"evicted_keys_rise": 1})
+
+    assert evicted_keys.judge(facts).reason == "no_permission"
