@@ -37,7 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def needs_database(config: pytest.Config) -> bool:
     """Say whether a chosen path can hold a test of the portal; the others need no server."""
-    pure = (Path("tests/checks"), Path("tests/run"), Path("tests/live/test_remedies.py"))
+    live = (Path("tests/live/test_remedies.py"), Path("tests/live/test_rights.py"))
+    pure = (Path("tests/checks"), Path("tests/run"), *live)
     chosen = [Path(word.split("::")[0]) for word in config.args]
     chosen = [path.relative_to(config.rootpath) if path.is_absolute() else path for path in chosen]
     return not all(any(path.is_relative_to(folder) for folder in pure) for path in chosen)
