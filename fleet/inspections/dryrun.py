@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 BATCH: Final = 500
 # After this the page says that the worker was lost; the next try is a new row.
 LOST_AFTER: Final = timedelta(minutes=2)
+SENT_AGAIN_AFTER: Final = timedelta(seconds=30)
 
 What = Literal["opens", "resolves", "withdrawn", "worse", "milder"]
 WORST_FIRST: Final = ("opens", "worse", "milder", "resolves", "withdrawn")
@@ -67,6 +68,19 @@ def pairs_under(subject: Subject) -> QuerySet[Target]:
     if subject.target_id is not None:
         rows = rows.filter(pk=subject.target_id)
     return rows
+
+
+def claim_dry_runs(now: datetime) -> list[int]:
+    """Give the dry runs to send to a worker: new ones, and those that none took in half a minute."""
+    waiting = DryRun.objects.filter(started_at=None, asked_at__gt=now - LOST_AFTER)
+    ids = waiting.exclude(sent_at__gt=now - SENT_AGAIN_AFTER).values_list("pk", flat=True)
+    return [
+        pk
+        for pk in ids
+        if DryRun.objects.filter(pk=pk, started_at=None)
+        .exclude(sent_at__gt=now - SENT_AGAIN_AFTER)
+        .update(sent_at=now)
+    ]
 
 
 def run_dry(run_id: int, now: datetime) -> bool:

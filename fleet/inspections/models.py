@@ -201,6 +201,7 @@ class DryRun(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
     asked_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)  # to a worker
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     pairs_count = models.PositiveIntegerField(null=True)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from fleet.inspections.connection_test import claim_tests, run_test
 from fleet.inspections.dispatch import Shard, dispatch_due
-from fleet.inspections.dryrun import run_dry
+from fleet.inspections.dryrun import claim_dry_runs, run_dry
 from fleet.inspections.heartbeat import Heartbeat
 from fleet.inspections.load import Token
 from fleet.inspections.run import inspect, stop_room
@@ -23,6 +23,7 @@ from fleet.inspections.unverified import mark_unverified
 logger = logging.getLogger(__name__)
 EXPIRES_S = 60
 TEST_EXPIRES_S = 20
+DRY_RUN_EXPIRES_S = 25  # then it is sent again
 
 
 @contextmanager
@@ -53,6 +54,8 @@ def dispatch() -> None:
             try_connection.apply_async(
                 args=[test_id], queue=f"zone.{zone}.now", expires=TEST_EXPIRES_S
             )
+        for run_id in claim_dry_runs(now):
+            try_policy.apply_async(args=[run_id], expires=DRY_RUN_EXPIRES_S)
 
 
 @shared_task(ignore_result=True)

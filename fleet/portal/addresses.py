@@ -43,6 +43,12 @@ def finding(finding_id: int) -> str:
     return reverse("admin:findings_finding_change", args=[finding_id])
 
 
+def attest(target_id: int, key: str) -> str:
+    """Give the form that attests one key of one pair."""
+    url = reverse("admin:registry_pair_attestations", args=[target_id])
+    return f"{url}?{urlencode({'key': key})}#pk-attest"
+
+
 def _list(name: str, known: tuple[str, ...], filters: dict[str, object]) -> str:
     strange = sorted(set(filters) - set(known))
     if strange:

@@ -12,7 +12,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from checks.catalog import BY_ID
-from checks.policy import DEFAULT
 from checks.remedy import title
 from checks.render import duration, milliseconds, percent, size
 from checks.rule import JSON, Rule
@@ -45,6 +44,7 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
     )
     pair: Pair = finding.target.pair
     state = pair_list.state_of(finding.target)
+    policy = pair_page.policy_of(finding.target)
     read = reading.latest(rows, pair, state)
     rule = BY_ID.get(finding.rule_id)
     return {
@@ -57,8 +57,8 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         "target": finding.target,
         "pair": pair,
         "rule": rule,
-        "title_true": title(rule, DEFAULT[rule.id].limits) if rule else "",
-        "todo": pair_page.Todo(finding, pair_page.remedy_of(finding, read)),
+        "title_true": title(rule, policy[rule.id].limits) if rule else "",
+        "todo": pair_page.Todo(finding, pair_page.remedy_of(finding, read, policy)),
         "read_at": read.read_at(rule) if rule else None,
         "confirmed": _confirmed(rule),
         "evidence": list(shown_evidence(finding.evidence)),

@@ -12,9 +12,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from checks.catalog import RULES
-from checks.policy import DEFAULT, Policy
+from checks.policy import Policy
 from checks.remedy import observed, required, title
 from checks.rule import Kind, Outcome, Rule, Severity, Verdict
+from fleet.inspections.waiting import waiting_for
+from fleet.portal import addresses
 from fleet.portal.reading import Reading
 from fleet.portal.reasons import in_words
 from fleet.registry.models import Pair
@@ -127,9 +129,7 @@ class Matrix:
         )
 
 
-def build(
-    pair: Pair, reading: Reading, finding_ids: Mapping[str, int], policy: Policy = DEFAULT
-) -> Matrix:
+def build(pair: Pair, reading: Reading, finding_ids: Mapping[str, int], policy: Policy) -> Matrix:
     """Put the latest verdicts of a pair in order; a rule never judged is not verified."""
     lines = [_line(rule, pair, reading, finding_ids, policy) for rule in RULES]
     lines.sort(key=lambda line: OUTCOMES.index(line.outcome))
@@ -161,7 +161,7 @@ def _line(
         required=required(rule, verdict.evidence if verdict else None, limits),
         read_at=reading.read_at(rule) if verdict else None,
         reason=f"{in_words(verdict.reason)}" if verdict and verdict.reason else "",
-        act=_act(pair, verdict),
+        act=_act(pair, rule, verdict),
         finding_id=finding_ids.get(rule.id),
     )
 
@@ -174,19 +174,26 @@ def _folded(lines: Iterable[Line]) -> Iterable[Line]:
         yield Line(**{**vars(line), "is_folded": is_folded})
 
 
-def _act(pair: Pair, verdict: Verdict | None) -> Act | None:
+def _act(pair: Pair, rule: Rule, verdict: Verdict | None) -> Act | None:
     """Find the act for what could not be verified; None where nobody can do anything."""
-    if verdict is None or verdict.outcome is not Outcome.UNKNOWN:
+    if verdict is None:
         return None
+    if verdict.outcome is not Outcome.UNKNOWN:
+        return _attest(pair, rule, verdict)
     edit = reverse("admin:registry_pair_edit", args=[pair.pk])
     if verdict.reason in ("no_permission", "command_unavailable"):
         return Act(_("Grant"), "#pk-rights")
-    if verdict.reason in ("not_configured", "unattested", "undetermined"):
-        field = _undeclared(pair, verdict)
-        return Act(_("Declare"), f"{edit}#id_{field}") if field else None
     if verdict.reason == "auth":
         return Act(_("Correct the account"), f"{edit}#id_redis_url")
-    return None
+    if verdict.reason not in ("not_configured", "unattested", "undetermined"):
+        return None
+    field = _undeclared(pair, verdict)
+    return Act(_("Declare"), f"{edit}#id_{field}") if field else _attest(pair, rule, verdict)
+
+
+def _attest(pair: Pair, rule: Rule, verdict: Verdict) -> Act | None:
+    key = next(waiting_for(rule.id, verdict), None)
+    return Act(_("Attest"), addresses.attest(pair.pk, key.name)) if key else None
 
 
 def _undeclared(pair: Pair, verdict: Verdict) -> str:

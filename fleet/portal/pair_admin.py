@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from fleet.inspections.schedule import check_now
 from fleet.portal import (
     addresses,
+    attestations,
     changes,
     evidence,
     filters,
@@ -232,6 +233,11 @@ class PairAdmin(ScopedAdmin):
             ),
             path("<int:target_id>/evidence/", evidence.show, name="registry_pair_evidence"),
             path("<int:target_id>/findings/", past_findings.show, name="registry_pair_past"),
+            path(
+                "<int:target_id>/attestations/",
+                attestations.of_pair,
+                name="registry_pair_attestations",
+            ),
             path("<int:target_id>/changes/", changes.show, name="registry_pair_changes"),
             path("<int:target_id>/state/", change_state, name="registry_pair_state"),
             path(

@@ -16,18 +16,19 @@ from django.utils.translation import ngettext
 
 from checks.catalog import BY_ID
 from checks.facts import ENGINE_LABELS, Engine
-from checks.policy import DEFAULT
+from checks.policy import Policy
 from checks.probes.acl import ACL_NOTES, acl_line
 from checks.remedy import RenderedRemediation
 from checks.remedy import render as render_remedy
 from checks.rule import Kind, Outcome
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairSchedule, PairState
+from fleet.inspections.terms import terms
 from fleet.portal import check_now, matrix, pair_list, reading
 from fleet.portal.finding_list import SEVERITY_RANK
 from fleet.portal.reasons import in_words
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
-from fleet.registry.models import Pair
+from fleet.registry.models import Pair, PolicyVersion, Target
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def shell(rows: Rows, pair: Pair, view: str) -> dict[str, Any]:
         "engine": pair_list.engine_words(state),
         "object": pair,
         "may_edit": rows.may_edit(Pair, pair),
+        "may_set_policy": rows.may_edit(PolicyVersion),
         "show_back_button": True,
         "time_zone": timezone.get_current_timezone_name(),
     }
@@ -115,8 +117,9 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
     state = pair_list.state_of(pair.target)
     read = reading.latest(rows, pair, state)
     live = _live_findings(rows, pair)
-    table = matrix.build(pair, read, {finding.rule_id: finding.pk for finding in live})
-    todo = [Todo(finding, remedy_of(finding, read)) for finding in live]
+    policy = policy_of(pair.target)
+    table = matrix.build(pair, read, {finding.rule_id: finding.pk for finding in live}, policy)
+    todo = [Todo(finding, remedy_of(finding, read, policy)) for finding in live]
     return {
         "now": now,
         "reading": read,
@@ -132,7 +135,14 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
     }
 
 
-def remedy_of(finding: Finding, read: reading.Reading) -> RenderedRemediation | None:
+def policy_of(target: Target) -> Policy:
+    """Give the policy that the target's pair is judged by; at most 10 s old."""
+    return terms().policies.of(target.environment, target.tenant_id, target.pk)
+
+
+def remedy_of(
+    finding: Finding, read: reading.Reading, policy: Policy
+) -> RenderedRemediation | None:
     """Render what to do, from the newest evidence; None for a rule this version no longer has."""
     rule = BY_ID.get(finding.rule_id)
     if rule is None:
@@ -141,7 +151,7 @@ def remedy_of(finding: Finding, read: reading.Reading) -> RenderedRemediation | 
     verdict = read.verdicts.get(rule.id)
     if verdict is not None and verdict.outcome is Outcome.FAIL:
         cause, evidence = verdict.cause, dict(verdict.evidence)
-    return render_remedy(rule, cause, evidence, read.server, DEFAULT[rule.id].limits)
+    return render_remedy(rule, cause, evidence, read.server, policy[rule.id].limits)
 
 
 def _live_findings(rows: Rows, pair: Pair) -> list[Finding]:

@@ -197,10 +197,11 @@ def _line(rule: Rule, failing: Mapping[str, int]) -> dict[str, Any]:
 def limits(of: Limits) -> Iterator[tuple[str, str]]:
     """Give each limit by its name, as a policy spells it, with its default and unit."""
     for one in fields(of):
-        yield one.name, _in_unit(one.name, getattr(of, one.name))
+        yield one.name, in_unit(one.name, getattr(of, one.name))
 
 
-def _in_unit(name: str, value: Any) -> str:
+def in_unit(name: str, value: Any) -> str:
+    """Write one limit in the unit that its name ends with."""
     for end, show in SHOWN_AS.items():
         if name.endswith(end):
             return show(value)

@@ -14,10 +14,19 @@ from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
 from fleet.findings.models import Finding, Transition
-from fleet.inspections.models import LatestFacts, PairSchedule, PairState
+from fleet.inspections.models import DryRun, LatestFacts, PairSchedule, PairState
 from fleet.people.models import Membership, User
 from fleet.people.scopes import scopes_of
-from fleet.registry.models import FleetSettings, Pair, Target, Tenant, Worker, Zone
+from fleet.registry.models import (
+    Attestation,
+    FleetSettings,
+    Pair,
+    PolicyVersion,
+    Target,
+    Tenant,
+    Worker,
+    Zone,
+)
 from fleet.registry.scoping import EVERYTHING, Scope
 
 M = TypeVar("M", bound=Model)
@@ -41,9 +50,15 @@ TENANT_PATHS: dict[type[Model], str] = {
     User: FLEET,
     Membership: FLEET,
     FleetSettings: FLEET,
+    PolicyVersion: FLEET,
+    DryRun: FLEET,
+    Attestation: "tenant",
 }
 # What only people who may change the whole fleet change, although others may read it.
-FLEET_EDITED = frozenset({Tenant, Zone, Worker, User, Membership, FleetSettings})
+# A policy decides what "compliant" means: the fleet's operators set it, for tenants too.
+FLEET_EDITED = frozenset(
+    {Tenant, Zone, Worker, User, Membership, FleetSettings, PolicyVersion, DryRun}
+)
 
 
 def narrow(scope: Scope, rows: QuerySet[M]) -> QuerySet[M]:

@@ -13,13 +13,14 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from checks.policy import DEFAULT
+from checks.policy import Policy
 from checks.render import MIB, THIN, milliseconds, percent
 from checks.rule import Cadence, Severity
 from fleet.findings.models import Finding
 from fleet.history.trend import Row, trend
 from fleet.inspections.models import PairState
 from fleet.portal.pair_list import MEMORY, RTT
+from fleet.portal.pair_page import policy_of
 from fleet.portal.scoped_admin import Rows, scoped_view
 from fleet.registry.current import fleet_settings
 from fleet.registry.intervals import interval_s
@@ -122,14 +123,19 @@ def _charts(rows: Rows, pair: Pair, since: datetime, until: datetime) -> list[Ch
     )
     edges = (since.timestamp(), until.timestamp())
     pace_s = interval_s(intervals, Cadence.LATENCY, engine) * GAP_INTERVALS
+    policy = policy_of(pair.target)
     return [
-        _rtt(visits, edges, pace_s, _marks(found, RTT, edges)),
-        _memory(visits, edges, pace_s, _marks(found, MEMORY, edges)),
+        _rtt(visits, edges, pace_s, _marks(found, RTT, edges), policy),
+        _memory(visits, edges, pace_s, _marks(found, MEMORY, edges), policy),
     ]
 
 
 def _rtt(
-    visits: Sequence[Row], edges: tuple[float, float], pace_s: float, marks: tuple[Any, ...]
+    visits: Sequence[Row],
+    edges: tuple[float, float],
+    pace_s: float,
+    marks: tuple[Any, ...],
+    policy: Policy,
 ) -> Chart:
     own = [(_at(row), _ms(row[1])) for row in visits]
     theirs = [(_at(row), _ms(row[2])) for row in visits]
@@ -138,7 +144,7 @@ def _rtt(
     series = [Series(_("EmailEngine to Redis") if has_theirs else _("probe to Redis"), first)]
     if has_theirs:
         series.append(Series(_("probe to Redis"), own))
-    limits = DEFAULT[RTT].limits
+    limits = policy[RTT].limits
     return _chart(
         "rtt",
         _("RTT, EmailEngine to Redis") if has_theirs else _("RTT, our probe to Redis"),
@@ -151,7 +157,11 @@ def _rtt(
 
 
 def _memory(
-    visits: Sequence[Row], edges: tuple[float, float], pace_s: float, marks: tuple[Any, ...]
+    visits: Sequence[Row],
+    edges: tuple[float, float],
+    pace_s: float,
+    marks: tuple[Any, ...],
+    policy: Policy,
 ) -> Chart:
     has_limit = any(row[4] for row in visits)
     if has_limit:
@@ -165,7 +175,7 @@ def _memory(
             "%",
             lambda value: percent(value / 100),
             [Series(_("used"), share)],
-            _limits(DEFAULT[MEMORY].limits, "used_ratio", 100),
+            _limits(policy[MEMORY].limits, "used_ratio", 100),
             (edges, pace_s, marks),
         )
     used = [(_at(row), None if row[3] is None else row[3] / MIB) for row in visits]

@@ -56,7 +56,16 @@ MENU: list[dict[str, Any]] = [
     {
         "title": _("Rules"),
         "separator": True,
-        "items": [_entry(_("Catalogue"), "rule", "portal:catalogue")],
+        "items": [
+            _entry(_("Catalogue"), "rule", "portal:catalogue"),
+            _entry(
+                _("Policies"),
+                "tune",
+                "portal:policies",
+                permission="fleet.portal.pages.sees_fleet",
+            ),
+            _entry(_("Attestations"), "verified", "portal:attestations"),
+        ],
     },
     {
         "title": _("Portal"),

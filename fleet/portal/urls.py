@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.portal import pages
+from fleet.portal import attestations, pages, policies, policy_tries
 
 app_name = "portal"
 urlpatterns = [
@@ -13,4 +13,14 @@ urlpatterns = [
     path("zones/workers/<int:worker_id>/forget/", pages.forget_worker, name="forget_worker"),
     path("rules/", pages.catalogue, name="catalogue"),
     path("rules/<str:rule_id>/", pages.rule, name="rule"),
+    path("policies/", policies.listing, name="policies"),
+    path("policies/edit/", policies.edit, name="policy_edit"),
+    path("policies/versions/", policies.versions, name="policy_versions"),
+    path("policies/export/", policies.export, name="policy_export"),
+    path("policies/tries/<int:run_id>/", policy_tries.show, name="policy_try"),
+    path("policies/tries/<int:run_id>/result/", policy_tries.result, name="policy_try_result"),
+    path("policies/tries/<int:run_id>/save/", policy_tries.save, name="policy_try_save"),
+    path("attestations/", attestations.listing, name="attestations"),
+    path("attestations/attest/", attestations.attest, name="attest"),
+    path("attestations/<int:attestation_id>/withdraw/", attestations.end, name="attestation_end"),
 ]

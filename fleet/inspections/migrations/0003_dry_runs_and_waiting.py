@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ('overrides', models.JSONField()),
                 ('note', models.CharField(max_length=200)),
                 ('asked_at', models.DateTimeField()),
+                ('sent_at', models.DateTimeField(null=True)),
                 ('started_at', models.DateTimeField(null=True)),
                 ('finished_at', models.DateTimeField(null=True)),
                 ('pairs_count', models.PositiveIntegerField(null=True)),

@@ -4,7 +4,7 @@ import pytest
 
 from fleet.findings.models import Finding
 from fleet.history.partitions import ensure_day
-from fleet.inspections.dryrun import run_dry
+from fleet.inspections.dryrun import claim_dry_runs, run_dry
 from fleet.inspections.models import DryRun, LatestFacts, PairState
 from fleet.registry.attestations import Claim, attest_targets
 from fleet.registry.policies import FLEET, Level, Subject, save_layer
@@ -166,6 +166,19 @@ def test_only_one_worker_works_a_dry_run_out():
     run = dry(FLEET, {})
 
     assert not run_dry(run.pk, NOW)
+
+
+def test_a_dry_run_is_sent_once_and_again_when_nobody_took_it():
+    run = DryRun.objects.create(level="fleet", base=0, overrides={}, note="x", asked_at=NOW)
+    sent = [claim_dry_runs(NOW + timedelta(seconds=s)) for s in (0, 2, 29, 30, 31, 61, 119, 121)]
+
+    assert sent == [[run.pk], [], [], [run.pk], [], [run.pk], [run.pk], []]
+
+
+def test_a_dry_run_that_is_worked_out_is_not_sent():
+    dry(FLEET, {})
+
+    assert claim_dry_runs(NOW) == []
 
 
 def test_the_healthy_pair_is_what_these_tests_take_it_for():

@@ -1,0 +1,157 @@
+"""A policy change tried before it is saved: what it would open and resolve, on which pairs and tenants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from fleet.inspections.dryrun import LOST_AFTER
+from fleet.inspections.models import DryRun
+from fleet.portal import addresses
+from fleet.portal.policies import Layer, guard, layer_named, lines_of, put_in_force
+from fleet.portal.rules import Words
+from fleet.portal.scoped_admin import Rows, page, scoped_view
+from fleet.registry.models import PolicyVersion, Target
+
+# The words of fleet/inspections/dryrun.py, and the mark of each.
+WHAT: Final[dict[str, tuple[Words, str]]] = {
+    "opens": (gettext_lazy("opens"), ""),
+    "worse": (gettext_lazy("becomes worse"), ""),
+    "milder": (gettext_lazy("becomes milder"), ""),
+    "resolves": (gettext_lazy("resolves"), "resolved"),
+    "withdrawn": (gettext_lazy("is withdrawn"), "withdrawn"),
+}
+SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Line:
+    """One finding that would move."""
+
+    name: str
+    tenant: str
+    pair_url: str
+    rule_id: str
+    word: Words
+    mark: str
+    severity: str
+    short: str
+
+
+@scoped_view
+def show(request: HttpRequest, rows: Rows, run_id: int) -> HttpResponse:
+    """Show a dry run: how far it is, then what it found."""
+    guard(rows)
+    run = rows.get(DryRun, "asked_by", "saved_as", pk=run_id)
+    title = _("What this policy would change")
+    return page(request, "portal/policies/try.html", title, _context(request, rows, run))
+
+
+@scoped_view
+def result(request: HttpRequest, rows: Rows, run_id: int) -> HttpResponse:
+    """Answer the page's poll."""
+    guard(rows)
+    run = rows.get(DryRun, "asked_by", "saved_as", pk=run_id)
+    return render(request, "portal/policies/result.html", _context(request, rows, run))
+
+
+@scoped_view
+def save(request: HttpRequest, rows: Rows, run_id: int) -> HttpResponse:
+    """Put in force what was tried, by POST."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    run = rows.get(DryRun, "asked_by", "saved_as", pk=run_id)
+    if not rows.may_edit(PolicyVersion):
+        raise PermissionDenied
+    if run.saved_as is None:
+        saved = put_in_force(request, _layer(rows, run), run.overrides, run.note, run.base)
+        if isinstance(saved, str):
+            context = {**_context(request, rows, run), "failure": saved}
+            title = _("What this policy would change")
+            return page(request, "portal/policies/try.html", title, context)
+        rows.editable(DryRun).filter(pk=run.pk).update(saved_as=saved)
+    return redirect("portal:policies")
+
+
+def _layer(rows: Rows, run: DryRun) -> Layer:
+    query = {
+        "level": run.level,
+        "environment": run.environment,
+        "tenant": str(run.tenant_id or ""),
+        "pair": str(run.target_id or ""),
+    }
+    return layer_named(rows, query)
+
+
+def _context(request: HttpRequest, rows: Rows, run: DryRun) -> dict[str, Any]:
+    layer = _layer(rows, run)
+    at = run.started_at or run.asked_at
+    changes = run.changes
+    found = Paginator(changes, SHOWN).get_page(request.GET.get("page"))
+    targets = _targets(rows, {change[0] for change in changes})
+    return {
+        "run": run,
+        "layer": layer,
+        "lines_said": lines_of(run.overrides),
+        "is_lost": run.finished_at is None and timezone.now() - at > LOST_AFTER,
+        "percent": run.done_count * 100 // run.pairs_count if run.pairs_count else 0,
+        "sums": _sums(changes),
+        "by_tenant": _by_tenant(changes, targets),
+        "found": found,
+        "lines": list(_lines(found.object_list, targets)),
+        "may_edit": rows.may_edit(PolicyVersion),
+    }
+
+
+def _targets(rows: Rows, ids: Iterable[int]) -> dict[int, tuple[str, int, str]]:
+    found = rows.of(Target).filter(pk__in=ids)
+    columns = found.values_list("pk", "name", "tenant_id", "tenant__name")
+    return {pk: (name, tenant_id, tenant) for pk, name, tenant_id, tenant in columns}
+
+
+def _sums(changes: list[Any]) -> list[tuple[Words, str, int]]:
+    """Count the moves by kind and severity."""
+    counts = Counter((what, severity) for _target, _rule, what, severity, _short in changes)
+    return [
+        (words, mark or severity, counts[what, severity])
+        for what, (words, mark) in WHAT.items()
+        for severity in ("critical", "warning", "info")
+        if counts[what, severity]
+    ]
+
+
+def _by_tenant(
+    changes: list[Any], targets: Mapping[int, tuple[str, int, str]]
+) -> list[tuple[str, str, int, int]]:
+    """Count what opens (or grows worse) and what goes (or grows milder), per tenant."""
+    opens: Counter[tuple[str, int]] = Counter()
+    goes: Counter[tuple[str, int]] = Counter()
+    for target_id, _rule, what, _severity, _short in changes:
+        if target_id in targets:
+            _name, tenant_id, tenant = targets[target_id]
+            side = opens if what in ("opens", "worse") else goes
+            side[tenant, tenant_id] += 1
+    everyone = sorted({*opens, *goes}, key=lambda one: (-opens[one], -goes[one], one))
+    return [
+        (tenant, addresses.pairs(tenant=pk), opens[tenant, pk], goes[tenant, pk])
+        for tenant, pk in everyone
+    ]
+
+
+def _lines(changes: Iterable[Any], targets: Mapping[int, tuple[str, int, str]]) -> Iterable[Line]:
+    for target_id, rule_id, what, severity, short in changes:
+        if target_id in targets:
+            name, _tenant_id, tenant = targets[target_id]
+            words, mark = WHAT[what]
+            url = addresses.pair(target_id)
+            yield Line(name, tenant, url, rule_id, words, mark or severity, severity, short)
