@@ -13,6 +13,8 @@ from statistics import median
 from typing import Any, Final
 
 from checks.facts import NOT_READ, EmailEngineFacts, Missing, RedisFacts, Since
+from checks.jobs import Queues, merged
+from checks.past import Past
 
 HOUR_S: Final = 3600
 DAY_S: Final = 24 * HOUR_S
@@ -84,6 +86,7 @@ class Memory:
     webhooks_by_ten_minutes: Mapping[str, Ring] = field(default_factory=dict)
     has_seen_bounce: bool = False
     error_shares: Ring = ()  # thousandths of the accounts, the first of each step
+    past: Past = field(default_factory=Past)
 
 
 def rise(now: int, before: int, *, is_restarted: bool) -> int:
@@ -131,7 +134,7 @@ def compare(
     acknowledged_at_s is when somebody last accepted a loss of data: the next look after it takes
     a new baseline. A first visit has nothing to compare and only remembers.
     """
-    look = _Look(since, before or Memory(began_s=int(at_s)), at_s)
+    look = _Look(since, before or Memory(began_s=int(at_s)), redis, at_s)
     if isinstance(redis, Missing):
         look.found.update(dict.fromkeys(_OF_REDIS, redis))
     else:
@@ -154,7 +157,9 @@ _OF_EMAILENGINE: Final = (
 class _Look:
     """One visit's comparison: `found` are fields of Since, `memory` is what it leaves."""
 
-    def __init__(self, since: Since | Missing, memory: Memory, at_s: float) -> None:
+    def __init__(
+        self, since: Since | Missing, memory: Memory, redis: RedisFacts | Missing, at_s: float
+    ) -> None:
         self.memory = memory
         self.found: dict[str, Any] = {
             "had_workers": memory.had_workers,
@@ -164,6 +169,7 @@ class _Look:
             "submit_was_paused": memory.submit_was_paused,
             "has_seen_bounce": memory.has_seen_bounce,
         }
+        self._redis = redis
         self._at_s = at_s
         self._answer_s: float | Missing = FIRST
         self._stats_s: float | Missing = FIRST
@@ -283,7 +289,7 @@ class _Look:
         self._take_processed(emailengine, is_restarted=is_restarted)
         self._take_events(emailengine, is_restarted=is_restarted)
         self._take_webhooks(emailengine, is_restarted=is_restarted)
-        self._take_queues(emailengine)
+        self._take_queues(merged(self._redis, emailengine))
         self._take_accounts(emailengine)
 
     def _take_processed(self, emailengine: EmailEngineFacts, *, is_restarted: bool) -> None:
@@ -349,12 +355,12 @@ class _Look:
         if not isinstance(emailengine.webhooks_hour, Missing):
             self.found["webhooks_hour"] = emailengine.webhooks_hour
 
-    def _take_queues(self, emailengine: EmailEngineFacts) -> None:
-        queues = emailengine.queues
-        if isinstance(queues, Missing):
-            self.found["paused_s"] = queues
+    def _take_queues(self, found: Queues | Missing) -> None:
+        if isinstance(found, Missing):
+            self.found["paused_s"] = found
             self._remember(submit_waiting_count=FIRST, submit_was_paused=FIRST)
             return
+        queues = found.queues
         paused = {queue.name for queue in queues if queue.is_paused is True}
         began = {name: self.memory.paused_since_s.get(name, int(self._at_s)) for name in paused}
         self._remember(paused_since_s=began)

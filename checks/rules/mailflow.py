@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from checks.facts import Deliveries, Missing, PairFacts, Queue, Since, known
+from checks.jobs import queues_of
 from checks.render import duration
 from checks.rule import (
     JSON,
@@ -84,12 +85,12 @@ def queue_paused(facts: PairFacts, limits: PausedLimits) -> Verdict:
     Source: ours; EmailEngine never resumes a queue by itself.
     """
     emailengine = started(facts)
-    queues = known(emailengine.queues)
+    queues, told_by = known(queues_of(facts))
     if not queues:
         return unknown("undetermined", "EmailEngine tells no queue")
     paused = [queue.name for queue in queues if known(queue.is_paused)]
     if not paused:
-        return passed(state="none paused", paused_s=0.0)
+        return passed(state="none paused", paused_s=0.0, told_by=told_by)
     since_s = known(known(facts.since).paused_s)
     worst = max(paused, key=lambda name: since_s.get(name, 0.0))
     paused_s = since_s.get(worst, 0.0)
@@ -99,6 +100,7 @@ def queue_paused(facts: PairFacts, limits: PausedLimits) -> Verdict:
         "paused_s": paused_s,
         "paused": sorted(paused),
         "url": emailengine.url,
+        "told_by": told_by,
         "harm": WORK.get(worst, "nothing of it is done"),
     }
     if paused_s <= limits.warn_paused_s:
@@ -162,7 +164,8 @@ def processing_rate(facts: PairFacts, limits: RateLimits) -> Verdict:
 
     Source: S3, 100 and more a minute; 50 to 100 warns; below 50 is critical.
     """
-    submit = submit_of(known(started(facts).queues))
+    started(facts)
+    submit = submit_of(known(queues_of(facts)).queues)
     waiting = submit.waiting_count
     if waiting < limits.least_waiting_count:
         return passed(state="keeping up", waiting_count=waiting)

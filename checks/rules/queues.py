@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from checks.facts import EmailEngineFacts, Missing, PairFacts, Queue, RedisFacts, known, or_else
+from checks.jobs import queues_of
 from checks.rule import (
     JSON,
     Cadence,
@@ -195,7 +197,8 @@ class QueueLimits(Limits):
     source="S3",
     observed="{waiting_count:count} in {queue}",
     required="< {limits.warn_waiting_count:count}",
-    reads="GET /v1/stats or /metrics: about 40 or 25 Redis commands on its side",
+    reads="GET /v1/stats or /metrics: about 40 or 25 Redis commands on its side; LLEN, LINDEX, HMGET "
+    "on its queues where the account may",
     limits=QueueLimits(),
     opens=Confirm(3, 3),
     resolves=Confirm(3, 3),
@@ -209,7 +212,9 @@ def queue_size(facts: PairFacts, limits: QueueLimits) -> Verdict:
 
     Source: S3, below 100; 100 to 500 warns; above 500 is critical.
     """
-    queues = {queue.name: queue for queue in known(started(facts).queues)}
+    started(facts)
+    found, told_by = known(queues_of(facts))
+    queues = {queue.name: queue for queue in found}
     if SUBMIT not in queues:
         return unknown("undetermined", "EmailEngine tells no submit queue")
     counted = [one for one in queues.values() if _counts(one, limits)]
@@ -219,8 +224,10 @@ def queue_size(facts: PairFacts, limits: QueueLimits) -> Verdict:
         "queue": worst.name,
         "waiting_count": waiting,
         "queues": [_row(queue) for queue in queues.values()],
+        "told_by": told_by,
     }
     if waiting < limits.warn_waiting_count:
+        _refuse_unknown_ages(queues.values(), limits)
         leaves = waiting < limits.warn_waiting_count * limits.leave_at_ratio
         return passed(keeps=None if leaves else Severity.WARNING, **seen)
     is_critical = waiting > limits.critical_waiting_count
@@ -245,6 +252,14 @@ def _counts(queue: Queue, limits: QueueLimits) -> bool:
         and not isinstance(age_s, Missing)
         and age_s > limits.least_age_s
     )
+
+
+def _refuse_unknown_ages(queues: Iterable[Queue], limits: QueueLimits) -> None:
+    """End as unknown where a backlog would count if its oldest job is old, which is not told."""
+    for queue in queues:
+        is_backlog = queue.waiting_count >= limits.warn_waiting_count
+        if is_backlog and queue.name in (NOTIFY, DOCUMENTS):
+            known(queue.oldest_waiting_s)
 
 
 def _row(queue: Queue) -> dict[str, JSON]:

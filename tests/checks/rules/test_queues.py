@@ -128,6 +128,8 @@ def test_worker_names():
 
 # --- emailengine.queue-size
 
+CLOSED = Missing("no_permission", "the queues are closed to us")
+
 
 def queues(submit=0, notify=0, notify_age_s=0.0, **of_submit):
     paused = of_submit.pop("is_paused", False)
@@ -162,13 +164,16 @@ def test_queue_steps(waiting, outcome, severity, keeps):
 
 @pytest.mark.parametrize(
     ("age_s", "outcome"),
-    [(60.0, "pass"), (60.1, "fail"), (Missing("undetermined", "its age is not told"), "pass")],
+    [(60.0, "pass"), (60.1, "fail"), (Missing("undetermined", "its age is not told"), "unknown")],
 )
 def test_notify_counts_while_its_oldest_job_is_old(age_s, outcome):
-    facts = facts_with(emailengine=queues(submit=5, notify=600, notify_age_s=age_s))
+    told = queues(submit=5, notify=600, notify_age_s=age_s)
+    facts = facts_with(emailengine=told, queues=CLOSED)
     verdict = queue_size.judge(facts)
 
     assert verdict.outcome == outcome
+    if outcome == "unknown":
+        return
     assert verdict.evidence["queue"] == ("notify" if outcome == "fail" else "submit")
     assert {"name", "waiting_count", "active_count", "delayed_count"} <= set(
         verdict.evidence["queues"][1]
@@ -194,7 +199,25 @@ def test_the_message_names_the_queue_and_whether_it_is_paused():
     ],
 )
 def test_queues_that_were_not_read_are_unknown(emailengine, outcome, reason):
-    verdict = queue_size.judge(facts_with(emailengine=emailengine))
+    verdict = queue_size.judge(facts_with(emailengine=emailengine, queues=CLOSED))
 
     assert (verdict.outcome, verdict.reason) == (outcome, reason)
     assert verdict.outcome is not Outcome.PASS
+
+
+def test_the_queues_keys_stand_in_and_the_evidence_says_so():
+    direct = (Queue("submit", 140, 0, 0, is_paused=False, oldest_waiting_s=30.0),)
+    closed = {"queues": Missing("auth", "token revoked")}
+    verdict = queue_size.judge(facts_with(emailengine=closed, queues=direct))
+
+    assert (verdict.outcome, verdict.severity) == ("fail", "warning")
+    assert verdict.evidence["told_by"] == "the queues' keys in Redis"
+
+
+def test_ages_come_from_the_keys():
+    direct = (Queue("notify", 120, 0, 0, is_paused=False, oldest_waiting_s=61.0),)
+    told = queues(submit=5, notify=120, notify_age_s=Missing("undetermined", "not told"))
+    verdict = queue_size.judge(facts_with(emailengine=told, queues=direct))
+
+    assert (verdict.outcome, verdict.evidence["queue"]) == ("fail", "notify")
+    assert verdict.evidence["told_by"] == "EmailEngine, ages from Redis"
