@@ -124,6 +124,7 @@ def build(
         together = "" if is_told else error
         name = title(rule, below[rule.id].limits)
         sections.append(Section(rule, name, ONE_KIND[rule.kind], fields_, together))
+    sections.sort(key=lambda one: (not one.is_wrong, not one.is_set))
     return LayerForm(tuple(sections), None if refused else overrides, tuple(refused))
 
 

@@ -26,10 +26,10 @@ from fleet.registry.models import PolicyVersion, Target
 # The words of fleet/inspections/dryrun.py, and the mark of each.
 WHAT: Final[dict[str, tuple[Words, str]]] = {
     "opens": (gettext_lazy("opens"), ""),
-    "worse": (gettext_lazy("becomes worse"), ""),
-    "milder": (gettext_lazy("becomes milder"), ""),
-    "resolves": (gettext_lazy("resolves"), "resolved"),
-    "withdrawn": (gettext_lazy("is withdrawn"), "withdrawn"),
+    "worse": (gettext_lazy("worse than before"), ""),
+    "milder": (gettext_lazy("milder than before"), ""),
+    "resolves": (gettext_lazy("was %(severity)s"), "resolved"),
+    "withdrawn": (gettext_lazy("was %(severity)s"), "withdrawn"),
 }
 SHOWN = 50
 
@@ -44,7 +44,6 @@ class Line:
     rule_id: str
     word: Words
     mark: str
-    severity: str
     short: str
 
 
@@ -123,7 +122,7 @@ def _sums(changes: list[Any]) -> list[tuple[Words, str, int]]:
     """Count the moves by kind and severity."""
     counts = Counter((what, severity) for _target, _rule, what, severity, _short in changes)
     return [
-        (words, mark or severity, counts[what, severity])
+        (words % {"severity": severity}, mark or severity, counts[what, severity])
         for what, (words, mark) in WHAT.items()
         for severity in ("critical", "warning", "info")
         if counts[what, severity]
@@ -154,4 +153,6 @@ def _lines(changes: Iterable[Any], targets: Mapping[int, tuple[str, int, str]]) 
             name, _tenant_id, tenant = targets[target_id]
             words, mark = WHAT[what]
             url = addresses.pair(target_id)
-            yield Line(name, tenant, url, rule_id, words, mark or severity, severity, short)
+            yield Line(
+                name, tenant, url, rule_id, words % {"severity": severity}, mark or severity, short
+            )

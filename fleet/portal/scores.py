@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from django.db.models import Count, Func, IntegerField, Q, Sum
+from django.urls import reverse
 from django.utils.text import capfirst
 
 from fleet.inspections.models import PairState
@@ -47,7 +48,8 @@ class Doubt:
     words: str
     rule_ids: str
     count: int
-    url: str
+    url: str  # the pairs it counts
+    act_url: str  # where something can be done about it
 
 
 class ElementSum(Func):
@@ -107,9 +109,11 @@ def doubts(rows: Rows, limit: int) -> list[Doubt]:
 
 
 def _doubt(reason: str, rule_ids: set[str], count: int) -> Doubt:
+    pairs_url = addresses.pairs(compliance=UNVERIFIED, reason=reason)
     return Doubt(
         words=capfirst(str(in_words(reason))),
         rule_ids=", ".join(sorted(rule_ids)),
         count=count,
-        url=addresses.pairs(compliance=UNVERIFIED, reason=reason),
+        url=pairs_url,
+        act_url=reverse("portal:attestations") if reason == "unattested" else pairs_url,
     )
