@@ -34,6 +34,7 @@ class FindingAdmin(ScopedAdmin):
         filters.TenantFilter,
         filters.EnvironmentFilter,
         filters.ZoneFilter,
+        filters.SinceFilter,
     )
     list_select_related = ("target__tenant",)
     search_fields = ("message", "rule_id", "target__name", "target__tenant__name")

@@ -32,6 +32,12 @@ def _manned(db):
     make_worker()
 
 
+@pytest.fixture
+def operator(client):
+    client.force_login(make_person())
+    return client
+
+
 def seen():
     cache.clear()
     return overview(ROWS, NOW)
@@ -157,6 +163,18 @@ def test_moves_of_the_last_24_hours_newest_first():
     assert (moves.opened_count, moves.resolved_count) == (1, 1)
 
 
+@time_machine.travel(NOW, tick=False)
+def test_the_counts_of_moves_lead_to_what_they_count(operator):
+    pair = read_pair()
+    make_finding(pair, opened_at=NOW - timedelta(hours=23))
+    make_finding(pair, "redis.stall", severity="info")
+    make_finding(pair, "redis.version", opened_at=NOW - timedelta(hours=25))
+
+    listed = operator.get(addresses.findings(since="24h")).context["cl"].result_count
+
+    assert (seen().moves.opened_count, listed) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("engine", "seconds", "late"),
     [("valkey", 180, 0), ("valkey", 181, 1), ("upstash", 900, 0), ("upstash", 901, 1)],
@@ -227,12 +245,6 @@ def test_a_worker_is_missed_after_a_minute(seconds, alarms):
 
 
 # --- the page
-
-
-@pytest.fixture
-def operator(client):
-    client.force_login(make_person())
-    return client
 
 
 def test_without_a_pair_the_page_says_how_to_begin(operator):
