@@ -83,6 +83,11 @@ class Overview:
         return not (self.pairs.total or self.pairs.archived)
 
     @property
+    def has_demo(self) -> bool:
+        """Tell whether the demo fleet is among what is shown."""
+        return any(one.is_demo for one in self.tenants)
+
+    @property
     def worst_tenants(self) -> list[TenantScore]:
         """The least compliant tenants that have pairs."""
         return self.tenants[:TENANTS]

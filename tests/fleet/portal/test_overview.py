@@ -255,6 +255,17 @@ def test_without_a_pair_the_page_says_how_to_begin(operator):
     assert reverse("admin:registry_pair_add") in text
 
 
+@pytest.mark.parametrize("is_demo", [True, False])
+def test_a_demo_fleet_is_called_one(operator, is_demo):
+    tenant = read_pair().target.tenant
+    tenant.is_demo = is_demo
+    tenant.save()
+
+    text = operator.get(reverse("portal:overview")).content.decode()
+
+    assert ("its EmailEngine is a simulator" in text) is is_demo
+
+
 @time_machine.travel(NOW, tick=False)
 def test_while_pairs_are_read_for_the_first_time_the_page_says_so(operator):
     read_pair()
