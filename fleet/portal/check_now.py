@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fleet.inspections import schedule
+from fleet.inspections.models import PairSchedule
 from fleet.portal import addresses, figures
 from fleet.portal.alarms import SEEN_WITHIN
 from fleet.portal.scoped_admin import Rows, scoped_view
@@ -49,6 +50,15 @@ def progress(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponse:
     except (ValueError, OverflowError, OSError):
         since = now
     return _answer(request, _progress(pair, since, now))
+
+
+def under_way(pair: Pair, now: datetime) -> dict[str, Any] | None:
+    """Give the progress of a visit that was asked for and is not answered yet, for a page that opens."""
+    schedule_row: PairSchedule | None = getattr(pair.target, "schedule", None)
+    if schedule_row is None or schedule_row.asked_at is None:
+        return None
+    found = _progress(pair, schedule_row.asked_at, now)
+    return None if found["is_over"] else found
 
 
 def absence(zone_slug: str, seen_at: datetime | None, now: datetime) -> str:

@@ -130,7 +130,7 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
     """What a person says about a pair. `rows` is set by the admin class to what they may choose."""
 
     rows: ClassVar[Rows]
-    person: ClassVar[User]
+    ladder: ClassVar[Shown | None] = None  # what try_connection gave, before the transaction
 
     name = _text(_("Name"), max_length=120)
     tenant: forms.ModelChoiceField[Tenant] = forms.ModelChoiceField(
@@ -197,7 +197,6 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
         instance = kwargs.get("instance")
         found = _initial_of(instance) if instance and instance.pk else {}
         self.url_errors: dict[str, str] = {}
-        self.ladder: Shown | None = None
         super().__init__(
             self._with_secret_moved(data) if data is not None else None,
             files,
@@ -346,12 +345,17 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
             self.add_error(None, _at_fields(error))
 
     def is_valid(self) -> bool:
-        """Hold the fields against their rules, then try the connection: a failed test saves nothing."""
-        if not super().is_valid():
-            return False
-        if self.ladder is None and self.wants_test:
-            self.ladder = try_draft(self.instance, self.target.zone, self.person)
-        return self.ladder is None or self.ladder.ladder.is_ok
+        """Hold the fields against their rules; a connection test that failed saves nothing."""
+        return super().is_valid() and (self.ladder is None or self.ladder.ladder.is_ok)
+
+    def try_connection(self, person: User) -> Shown | None:
+        """Try what is about to be saved; None where there is nothing to try.
+
+        Call it outside a transaction: a worker must see the test.
+        """
+        if not super().is_valid() or not self.wants_test:
+            return None
+        return try_draft(self.instance, self.target.zone, person)
 
     @property
     def wants_test(self) -> bool:

@@ -22,7 +22,7 @@ from checks.remedy import RenderedRemediation
 from checks.remedy import render as render_remedy
 from checks.rule import Kind, Outcome
 from fleet.findings.models import Finding
-from fleet.inspections.models import PairSchedule, PairState
+from fleet.inspections.models import PairState
 from fleet.portal import check_now, matrix, pair_list, reading
 from fleet.portal.finding_list import SEVERITY_RANK
 from fleet.portal.reasons import in_words
@@ -107,6 +107,7 @@ def shell(rows: Rows, pair: Pair, view: str) -> dict[str, Any]:
         "may_edit": rows.may_edit(Pair, pair),
         "show_back_button": True,
         "time_zone": timezone.get_current_timezone_name(),
+        "progress": check_now.under_way(pair, timezone.now()),
     }
 
 
@@ -274,8 +275,3 @@ def _rights(read: reading.Reading, table: matrix.Matrix) -> dict[str, Any] | Non
         "engine": ENGINE_LABELS[engine] if engine is not Engine.UNKNOWN else "Redis",
         "note": ACL_NOTES.get(engine, ""),
     }
-
-
-def schedule_of(pair: Pair) -> PairSchedule | None:
-    """Give the pair's schedule; None before it has one."""
-    return getattr(pair.target, "schedule", None)

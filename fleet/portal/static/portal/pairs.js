@@ -108,10 +108,12 @@
     }
     setBusy(true);
   });
-  document.addEventListener("htmx:afterSettle", () => {
+  function followProgress() {
     const progress = document.querySelector("#pk-progress .pk-progress");
     if (progress) setBusy(!progress.classList.contains("pk-over"));
-  });
+  }
+  document.addEventListener("htmx:afterSettle", followProgress);
+  document.addEventListener("DOMContentLoaded", followProgress);
   for (const failure of ["htmx:responseError", "htmx:sendError"]) {
     document.addEventListener(failure, (event) => {
       if (event.target.closest("[data-pk-check], #pk-progress")) setBusy(false);
