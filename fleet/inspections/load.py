@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
-from django.db import connection
 
 from checks.facts import NOT_CONFIGURED, Missing, Since, Vantage
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
 from fleet.inspections.cadences import ALL_BITS, from_bits
 from fleet.inspections.targets import Columns, Reach, reach
+from fleet.registry.arrays import rows_of
 
 Token = tuple[int, int, int]  # target id, claim number, cadence bits: what a message carries
+EMAILENGINE_URL: Final = [one.name for one in fields(Columns)].index("emailengine_url")
 OUT_OF_SIGHT: Final = ("no_worker", "stale")
 _FIRST_VISIT: Final = Missing("first_visit", "this is the first visit")
 _NEVER: Final = Missing("first_visit", "Redis has not answered yet")
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(NamedTuple):
     """PairState as the last visit left it: what this one compares with and carries on."""
 
     compliance: str
     health: str
     compliance_since: datetime | None
     health_since: datetime | None
-    core_unknown: dict[str, str]
+    core_unknown: Mapping[str, str]
     conclusive_counts: list[int]
     applicable_counts: list[int]
     engine: str
@@ -60,11 +60,10 @@ class Before:
         return any(reason in OUT_OF_SIGHT for reason in self.core_unknown.values())
 
 
-BEFORE: Final = tuple(Before.__dataclass_fields__)
-REGISTERED: Final = tuple(Columns.__dataclass_fields__)
+REGISTERED: Final = tuple(one.name for one in fields(Columns))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Due:
     """One pair to visit under one claim."""
 
@@ -104,8 +103,8 @@ def _is_other(run_id: str | Missing, before: str) -> bool | Missing:
 LOAD: Final = f"""
 SELECT s.target_id, s.asked_at IS NOT NULL, z.slug, z.location, p.emailengine_location,
     p.redis_location, {", ".join(f"p.{name}" for name in REGISTERED)},
-    {", ".join(f"b.{name}" for name in BEFORE)}
-FROM unnest(%s::bigint[], %s::bigint[]) AS v(target_id, claim)
+    {", ".join(f"b.{name}" for name in Before._fields)}
+FROM unnest(%b::int8[], %b::int8[]) AS v(target_id, claim)
 JOIN inspections_pairschedule s ON s.target_id = v.target_id AND s.claim = v.claim
 JOIN registry_pair p ON p.target_id = s.target_id
 JOIN registry_target t ON t.id = s.target_id
@@ -120,39 +119,38 @@ def load(tokens: Sequence[Token]) -> list[Due]:
     Secrets are revealed here and live in the targets only.
     """
     claims = {target_id: (claim, bits) for target_id, claim, bits in tokens}
-    with connection.cursor() as cursor:
-        cursor.execute(LOAD, [list(claims), [claim for claim, _bits in claims.values()]])
-        return [_due(row, *claims[row[0]]) for row in cursor.fetchall()]
+    rows = rows_of(LOAD, [list(claims), [claim for claim, _bits in claims.values()]])
+    return [_due(row, *claims[row[0]]) for row in rows]
 
 
 def _due(row: tuple[Any, ...], claim: int, bits: int) -> Due:
-    target_id, is_asked, zone, zone_location, emailengine_location, redis_location = row[:6]
-    columns = Columns(*row[6 : 6 + len(REGISTERED)])
-    before = _before(row[6 + len(REGISTERED) :])
+    target_id, is_asked = row[:2]
+    registered = row[6 : 6 + len(REGISTERED)]
+    before = Before._make(row[6 + len(REGISTERED) :])
+    is_void = bool(before.core_unknown) and before.was_out_of_sight
     last = None
     if before.run_id and before.blocked_clients is not None:
         last = LastSeen(before.run_id, before.blocked_clients)
     return Due(
         target_id,
         claim,
-        from_bits(ALL_BITS if before.was_out_of_sight else bits),
+        from_bits(ALL_BITS if is_void else bits),
         is_asked,
-        reach(columns, before.engine, last),
-        Vantage(
-            zone,
-            settings.WORKER_NAME,
-            zone_location or NOT_CONFIGURED,
-            emailengine_location or NOT_CONFIGURED,
-            redis_location or NOT_CONFIGURED,
-        ),
+        reach(registered, before.engine, last),
+        _vantage(*row[2:6]),
         before,
-        not columns.emailengine_url,
+        not registered[EMAILENGINE_URL],
     )
 
 
-def _before(columns: tuple[Any, ...]) -> Before:
-    """Read PairState's columns; Django hands jsonb over as text."""
-    values = dict(zip(BEFORE, columns, strict=True))
-    core_unknown = values["core_unknown"]
-    values["core_unknown"] = {} if core_unknown == "{}" else json.loads(core_unknown)
-    return Before(**values)
+@lru_cache(maxsize=4096)
+def _vantage(
+    zone: str, zone_location: str, emailengine_location: str, redis_location: str
+) -> Vantage:
+    return Vantage(
+        zone,
+        settings.WORKER_NAME,
+        zone_location or NOT_CONFIGURED,
+        emailengine_location or NOT_CONFIGURED,
+        redis_location or NOT_CONFIGURED,
+    )

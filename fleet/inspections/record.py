@@ -20,7 +20,7 @@ from fleet.inspections.evidence import keep_evidence
 from fleet.inspections.judge import Seen
 from fleet.inspections.schedule import LEASE
 from fleet.inspections.terms import Terms
-from fleet.inspections.unnest import rows_of, run
+from fleet.registry.arrays import rows_of, run
 
 logger = logging.getLogger(__name__)
 

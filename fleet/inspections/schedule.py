@@ -116,15 +116,15 @@ def claim_due(now: datetime, limit: int) -> list[Claim]:
         return [Claim(*row) for row in cursor.fetchall()]
 
 
-def release(claims: Iterable[Claim]) -> None:
-    """Give back claims whose message was not sent: they are due again at once."""
+def release(claims: Iterable[tuple[int, int]]) -> None:
+    """Give back claims, (target id, claim number) each, that nobody works on: due again at once."""
     pairs = list(claims)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE inspections_pairschedule s SET lease_until = NULL"
             " FROM unnest(%s::bigint[], %s::bigint[]) AS v(target_id, claim)"
             " WHERE s.target_id = v.target_id AND s.claim = v.claim",
-            [[one.target_id for one in pairs], [one.claim for one in pairs]],
+            [[target_id for target_id, _claim in pairs], [claim for _id, claim in pairs]],
         )
 
 
