@@ -79,11 +79,15 @@ def test_the_health_sentence_says_what_fails():
     make_finding(stopped, "emailengine.queue-workers", kind="operation")
     make_finding(silent, "redis.reachable", kind="operation")
     make_finding(silent, "redis.stall", kind="operation", severity="warning")
+    make_finding(silent, "redis.rdb-last-status", kind="operation")
 
     lamp = seen().health
 
     assert lamp.sentence == "2 pairs are failing"
-    assert lamp.detail == "1 accepts mail and never sends it, 1 does not answer."
+    assert (
+        lamp.detail
+        == "1 accepts mail and never sends it, 1 does not answer, 1 fails another check."
+    )
 
 
 # --- do first
