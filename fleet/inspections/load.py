@@ -14,6 +14,7 @@ from checks.facts import NOT_CONFIGURED, Missing, Since, Vantage
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
 from fleet.inspections.cadences import ALL_BITS, from_bits
+from fleet.inspections.schedule import LEASE
 from fleet.inspections.targets import Columns, Reach, reach
 from fleet.registry.arrays import rows_of
 
@@ -71,6 +72,7 @@ class Due:
     claim: int
     cadences: frozenset[Cadence]
     is_asked: bool
+    is_slow: bool  # the visit before took long
     reach: Reach
     vantage: Vantage
     before: Before
@@ -101,15 +103,16 @@ def _is_other(run_id: str | Missing, before: str) -> bool | Missing:
 
 # A claim that is no longer current is not even visited: another worker has the pair.
 LOAD: Final = f"""
-SELECT s.target_id, s.asked_at IS NOT NULL, z.slug, z.location, p.emailengine_location,
-    p.redis_location, {", ".join(f"p.{name}" for name in REGISTERED)},
+SELECT s.target_id, coalesce(s.asked_at <= s.lease_until - %b::interval, false), s.is_slow,
+    z.slug, z.location, p.emailengine_location, p.redis_location,
+    {", ".join(f"p.{name}" for name in REGISTERED)},
     {", ".join(f"b.{name}" for name in Before._fields)}
 FROM unnest(%b::int8[], %b::int8[]) AS v(target_id, claim)
 JOIN inspections_pairschedule s ON s.target_id = v.target_id AND s.claim = v.claim
 JOIN registry_pair p ON p.target_id = s.target_id
 JOIN registry_target t ON t.id = s.target_id
 JOIN registry_zone z ON z.id = t.zone_id
-JOIN inspections_pairstate b ON b.target_id = s.target_id
+JOIN inspections_pairstate b ON b.target_id = s.target_id AND b.recorded_claim < v.claim
 """  # noqa: S608  our own column names
 
 
@@ -119,14 +122,14 @@ def load(tokens: Sequence[Token]) -> list[Due]:
     Secrets are revealed here and live in the targets only.
     """
     claims = {target_id: (claim, bits) for target_id, claim, bits in tokens}
-    rows = rows_of(LOAD, [list(claims), [claim for claim, _bits in claims.values()]])
+    rows = rows_of(LOAD, [LEASE, list(claims), [claim for claim, _bits in claims.values()]])
     return [_due(row, *claims[row[0]]) for row in rows]
 
 
 def _due(row: tuple[Any, ...], claim: int, bits: int) -> Due:
-    target_id, is_asked = row[:2]
-    registered = row[6 : 6 + len(REGISTERED)]
-    before = Before._make(row[6 + len(REGISTERED) :])
+    target_id, is_asked, is_slow = row[:3]
+    registered = row[7 : 7 + len(REGISTERED)]
+    before = Before._make(row[7 + len(REGISTERED) :])
     is_void = bool(before.core_unknown) and before.was_out_of_sight
     last = None
     if before.run_id and before.blocked_clients is not None:
@@ -136,8 +139,9 @@ def _due(row: tuple[Any, ...], claim: int, bits: int) -> Due:
         claim,
         from_bits(ALL_BITS if is_void else bits),
         is_asked,
+        is_slow,
         reach(registered, before.engine, last),
-        _vantage(*row[2:6]),
+        _vantage(*row[3:7]),
         before,
         not registered[EMAILENGINE_URL],
     )

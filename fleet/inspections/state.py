@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from checks.rules.latency import rtt_sample, stall_sample
 from fleet.findings.record import Live
 from fleet.inspections.cadences import PLACE, VISITED
 from fleet.inspections.judge import Seen
+from fleet.registry.arrays import array_text
 
 RECENT: Final = 4  # with the visit under way, the five that a median is taken of
 CONCLUSIVE: Final = (Outcome.PASS, Outcome.FAIL)
@@ -49,6 +50,7 @@ COLUMNS: Final = {
     "stats_at": "timestamptz",
     "backup_at": "timestamptz",
     "run_id": "text",
+    "recorded_claim": "int8",
     "blocked_clients": "int4",
     "recent_rtt_us": "text",
     "recent_stall_us": "text",
@@ -101,10 +103,16 @@ def _coverage(row: Row, seen: Seen, policy: Policy) -> Mapping[str, str]:
         applicable[place] += could_apply(verdict)
         if outcome is Outcome.UNKNOWN and rule.is_core:
             unknown[rule_id] = verdict.reason or "undetermined"
-    for rule_id, reason in before.core_unknown.items():
-        if rule_id not in seen.verdicts and rule_id in settings:
-            unknown[rule_id] = reason
-    row["conclusive_counts"], row["applicable_counts"] = _array(conclusive), _array(applicable)
+    if before.core_unknown:
+        unknown |= {
+            rule_id: reason
+            for rule_id, reason in before.core_unknown.items()
+            if rule_id not in seen.verdicts and rule_id in settings
+        }
+    row["conclusive_counts"], row["applicable_counts"] = (
+        array_text(conclusive),
+        array_text(applicable),
+    )
     row["core_unknown"] = json.dumps(unknown) if unknown else "{}"
     return unknown
 
@@ -159,14 +167,16 @@ def _figures(row: Row, seen: Seen) -> None:
     """RTT and memory as the rules judged them, and the samples that the next visit starts from."""
     before = seen.due.before
     row["recent_rtt_us"] = _recent_rtt(seen)
-    row["recent_stall_us"] = _array(before.recent_stall_us)
+    row["recent_stall_us"] = array_text(before.recent_stall_us)
     row["rtt_us"], row["rtt_vantage"] = before.rtt_us, before.rtt_vantage
     row["used_ratio"], row["ceiling_bytes"] = before.used_ratio, before.ceiling_bytes
     if Cadence.LATENCY in seen.cadences:
         row["rtt_us"], row["rtt_vantage"] = _rtt(seen)
         stall_us = stall_sample(seen.facts)
         if not isinstance(stall_us, Missing):
-            row["recent_stall_us"] = _array([*before.recent_stall_us, _int4(stall_us)][-RECENT:])
+            row["recent_stall_us"] = array_text(
+                [*before.recent_stall_us, _int4(stall_us)][-RECENT:]
+            )
     headroom = seen.verdicts.get("redis.memory-headroom")
     if headroom is not None:
         used, ceiling = headroom.evidence.get("used_ratio"), headroom.evidence.get("ceiling_bytes")
@@ -188,15 +198,16 @@ def _rtt(seen: Seen) -> tuple[int | None, str]:
 def _recent_rtt(seen: Seen) -> str:
     before, sample = seen.due.before, rtt_sample(seen.facts)
     if isinstance(sample, Missing):
-        return _array(before.recent_rtt_us) if sample == NOT_READ else "{}"
+        return array_text(before.recent_rtt_us) if sample == NOT_READ else "{}"
     kept = before.recent_rtt_us if before.rtt_vantage == sample.vantage else []
-    return _array([*kept, _int4(sample.rtt_us)][-RECENT:])
+    return array_text([*kept, _int4(sample.rtt_us)][-RECENT:])
 
 
 def _times(row: Row, seen: Seen) -> None:
     before, at, redis = seen.due.before, seen.at, seen.facts.redis
     for cadence, name in AT.items():
         row[name] = at if cadence in seen.cadences else getattr(before, name)
+    row["recorded_claim"] = seen.due.claim
     row["checked_at"] = at
     row["answered_at"] = at if answered(redis) else before.answered_at
 
@@ -206,10 +217,6 @@ def answered(redis: RedisFacts | Missing) -> bool:
     if isinstance(redis, Missing):
         return False
     return not isinstance(redis.ping, Missing) or redis.ping.reason == "misconf"
-
-
-def _array(values: Iterable[int]) -> str:
-    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _int4(value: float) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -25,3 +25,8 @@ def rows_of(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
 def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:
     connection.ensure_connection()
     return psycopg.Cursor(connection.connection)
+
+
+def array_text(values: Iterable[int]) -> str:
+    """Write an array as PostgreSQL reads it, where an array of arrays travels as texts."""
+    return "{" + ",".join(map(str, values)) + "}"

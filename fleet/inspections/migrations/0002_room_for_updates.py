@@ -3,7 +3,7 @@
 from django.db import migrations
 
 ROOM = [
-    ("inspections_pairschedule", 50),  # updated twice a visit: claimed, then done
+    ("inspections_pairschedule", 70),
     ("inspections_pairstate", 70),
 ]
 
