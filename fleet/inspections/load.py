@@ -46,8 +46,8 @@ class Before(NamedTuple):
     backup_at: datetime | None
     run_id: str
     blocked_clients: int | None
-    recent_rtt_us: list[int]
-    recent_stall_us: list[int]
+    recent_rtt_us: str
+    recent_stall_us: str
     rtt_us: int | None
     used_ratio: float | None
     health_at: datetime | None
@@ -89,8 +89,8 @@ class Due:
             if before.answered_at
             else _NEVER,
             is_restarted=_is_other(run_id, before.run_id),
-            recent_rtt_us=tuple(map(float, before.recent_rtt_us)),
-            recent_stall_us=tuple(map(float, before.recent_stall_us)),
+            recent_rtt_us=tuple(map(float, before.recent_rtt_us.split())),
+            recent_stall_us=tuple(map(float, before.recent_stall_us.split())),
             rtt_vantage=before.rtt_vantage,
         )
 

@@ -99,8 +99,9 @@ class PairState(models.Model):
     # What every visit changes: whose it was, what it measured, when, and when Redis last answered
     recorded_claim = models.BigIntegerField(default=0)
     blocked_clients = models.IntegerField(null=True)
-    recent_rtt_us = ArrayField(models.IntegerField(), default=list)
-    recent_stall_us = ArrayField(models.IntegerField(), default=list)
+    # The last few, newest last, as text: an array would cost the log three times as much
+    recent_rtt_us = models.CharField(max_length=60, blank=True)
+    recent_stall_us = models.CharField(max_length=60, blank=True)
     rtt_us = models.IntegerField(null=True)
     used_ratio = models.FloatField(null=True)
     health_at = models.DateTimeField(null=True)

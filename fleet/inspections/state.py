@@ -23,7 +23,7 @@ MOST_INT4: Final = 2**31 - 1
 MOST_UNIX_S: Final = 253_402_300_799  # the year 9999: what a timestamp can hold
 VERSION_LENGTH: Final = 40
 
-# The columns an update sets, and how each travels: one array per column. Arrays and JSON travel as text.
+# The columns an update sets, and how each travels: one array per column, arrays and JSON as text.
 COLUMNS: Final = {
     "compliance": "text",
     "health": "text",
@@ -65,8 +65,6 @@ CASTS: Final = {
     "core_unknown": "jsonb",
     "conclusive_counts": "int2[]",
     "applicable_counts": "int2[]",
-    "recent_rtt_us": "int4[]",
-    "recent_stall_us": "int4[]",
 }
 AT: Final = {cadence: f"{cadence.value}_at" for cadence in VISITED}
 Row = dict[str, Any]
@@ -167,16 +165,14 @@ def _figures(row: Row, seen: Seen) -> None:
     """RTT and memory as the rules judged them, and the samples that the next visit starts from."""
     before = seen.due.before
     row["recent_rtt_us"] = _recent_rtt(seen)
-    row["recent_stall_us"] = array_text(before.recent_stall_us)
+    row["recent_stall_us"] = before.recent_stall_us
     row["rtt_us"], row["rtt_vantage"] = before.rtt_us, before.rtt_vantage
     row["used_ratio"], row["ceiling_bytes"] = before.used_ratio, before.ceiling_bytes
     if Cadence.LATENCY in seen.cadences:
         row["rtt_us"], row["rtt_vantage"] = _rtt(seen)
         stall_us = stall_sample(seen.facts)
         if not isinstance(stall_us, Missing):
-            row["recent_stall_us"] = array_text(
-                [*before.recent_stall_us, _int4(stall_us)][-RECENT:]
-            )
+            row["recent_stall_us"] = _recent(before.recent_stall_us, stall_us)
     headroom = seen.verdicts.get("redis.memory-headroom")
     if headroom is not None:
         used, ceiling = headroom.evidence.get("used_ratio"), headroom.evidence.get("ceiling_bytes")
@@ -198,9 +194,13 @@ def _rtt(seen: Seen) -> tuple[int | None, str]:
 def _recent_rtt(seen: Seen) -> str:
     before, sample = seen.due.before, rtt_sample(seen.facts)
     if isinstance(sample, Missing):
-        return array_text(before.recent_rtt_us) if sample == NOT_READ else "{}"
-    kept = before.recent_rtt_us if before.rtt_vantage == sample.vantage else []
-    return array_text([*kept, _int4(sample.rtt_us)][-RECENT:])
+        return before.recent_rtt_us if sample == NOT_READ else ""
+    kept = before.recent_rtt_us if before.rtt_vantage == sample.vantage else ""
+    return _recent(kept, sample.rtt_us)
+
+
+def _recent(kept: str, value: float) -> str:
+    return " ".join([*kept.split(), str(_int4(value))][-RECENT:])
 
 
 def _times(row: Row, seen: Seen) -> None:
