@@ -163,6 +163,6 @@ def test_the_menu_is_reached_by_keyboard(visitor):
 
     user.focus()
     page.keyboard.press("Enter")
-    assert page.get_by_role("button", name="Dark").is_visible()
+    page.get_by_role("button", name="Dark").wait_for(state="visible")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Dark").wait_for(state="hidden")
