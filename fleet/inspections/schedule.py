@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from django.db import connection, transaction
 
+from checks.rule import Cadence
 from fleet.inspections.cadences import PLACE, VISITED
 from fleet.inspections.due import NEXT_DUE
 from fleet.inspections.models import PairSchedule, PairState
@@ -74,9 +75,9 @@ def ensure_schedule(now: datetime) -> int:
 
 # A claim that is done makes way for the next due time; one that is not, for the end of its lease.
 # Rows that somebody else is claiming are skipped, so that any number of dispatchers may run.
-_BITS: Final = " + ".join(
-    f"(s.{cadence.value}_due_at <= %(soon)s)::int * {1 << place}"
-    for cadence, place in PLACE.items()
+# Health is read in every visit, so every visit counts as one for it.
+_BITS: Final = f"{1 << PLACE[Cadence.HEALTH]} | " + " | ".join(
+    f"((s.{cadence.value}_due_at <= %(soon)s)::int << {place})" for cadence, place in PLACE.items()
 )
 _DUE: Final = ", ".join(f"{cadence.value}_due_at" for cadence in VISITED)
 _NEXT: Final = ", ".join(
