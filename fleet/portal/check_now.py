@@ -86,7 +86,7 @@ def _pair(rows: Rows, target_id: int) -> Pair:
 def _answer(request: HttpRequest, found: Mapping[str, Any]) -> HttpResponse:
     response = render(request, "portal/pairs/progress.html", dict(found))
     if found["step"] == "done":
-        response.headers["HX-Trigger"] = "pk-checked"
+        response.headers["HX-Trigger-After-Settle"] = "pk-checked"
     return response
 
 

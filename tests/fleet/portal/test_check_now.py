@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from fleet.inspections.models import PairSchedule, PairState
-from fleet.inspections.schedule import ensure_schedule
+from fleet.inspections.schedule import claim_due, ensure_schedule
 from tests.fleet.factories import make_pair, make_person, make_state, make_worker
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +53,7 @@ def test_it_asks_for_every_cadence_and_waits(operator):
     assert schedule.asked_at is not None
     assert schedule.persistence_due_at == schedule.next_due_at == schedule.asked_at
     assert (words(answer), asks_again(answer)) == ("Queued…", True)
-    assert "HX-Trigger" not in answer.headers
+    assert "HX-Trigger-After-Settle" not in answer.headers
 
 
 def test_without_a_worker_it_says_since_when(operator):
@@ -77,7 +77,7 @@ def test_a_worker_has_it(operator, emailengine_url, said):
     make_worker(now=now)
     pair = make_pair(emailengine_url=emailengine_url)
     start(operator, pair)
-    PairSchedule.objects.update(lease_until=now + timedelta(seconds=61))
+    assert claim_due(timezone.now(), 10)
 
     assert words(progress(operator, pair)) == said
 
@@ -94,7 +94,7 @@ def test_the_result_tells_the_page_to_read_itself_anew(operator):
     answer = progress(operator, pair, now)
 
     assert (words(answer), asks_again(answer)) == ("Checked: At risk, Healthy.", False)
-    assert answer.headers["HX-Trigger"] == "pk-checked"
+    assert answer.headers["HX-Trigger-After-Settle"] == "pk-checked"
 
 
 def test_it_stops_asking_after_a_while(operator):

@@ -134,6 +134,20 @@
     if (note) note.textContent = button.dataset.pkBusy;
   });
 
+  // Select2 names its box by what is chosen, so an empty one has no name: add the field's label.
+  window.addEventListener("load", () => {
+    for (const box of document.querySelectorAll(".select2-selection[role=combobox]")) {
+      const field = box.closest(".select2-container").previousElementSibling;
+      const label = document.querySelector(`label[for="${field.id}"]`);
+      if (!label) continue;
+      const shown = box.querySelector(".select2-selection__rendered");
+      for (const part of [box, shown]) {
+        part.removeAttribute("aria-labelledby");
+        part.setAttribute("aria-label", label.textContent.trim());
+      }
+    }
+  });
+
   // --- Tenant names while typing
 
   function suggest(input) {
