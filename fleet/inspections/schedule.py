@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 from django.db import connection, transaction
 
 from checks.rule import Cadence
-from fleet.inspections.cadences import PLACE, VISITED
+from fleet.inspections.cadences import ALL_BITS, PLACE, VISITED
 from fleet.inspections.due import NEXT_DUE
 from fleet.inspections.models import PairSchedule, PairState
 from fleet.inspections.terms import terms
@@ -145,6 +145,18 @@ def claim_due(now: datetime, limit: int) -> list[Claim]:
 
 def _every_ms(engine: str) -> list[int]:
     return [terms().interval_s(cadence, engine) * 1000 for cadence in VISITED]
+
+
+def claim_pair(target_id: int, now: datetime) -> int:
+    """Take one pair for a minute, due or not and whoever has it; returns the claim number."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE inspections_pairschedule"
+            " SET claim = claim + 1, lease_until = %s, claimed_bits = %s"
+            " WHERE target_id = %s RETURNING claim",
+            [now + LEASE, ALL_BITS, target_id],
+        )
+        return int(cursor.fetchone()[0])
 
 
 def release(claims: Iterable[tuple[int, int]]) -> None:
