@@ -96,9 +96,7 @@ class Target(models.Model):
     zone = models.ForeignKey(
         Zone, on_delete=models.PROTECT, related_name="targets", verbose_name=_("probe zone")
     )
-    state = models.CharField(
-        _("state"), max_length=10, choices=State.choices, default=State.ACTIVE
-    )
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.ACTIVE)
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords()
 
