@@ -26,6 +26,7 @@ class FindingAdmin(ScopedAdmin):
     list_fullwidth = True
     list_display = ("severity_cell", "finding_cell", "pair_cell", "values_cell", "age_cell")
     list_display_links = None
+    show_facets = admin.ShowFacets.NEVER  # the filters carry their counts already
     list_filter = (
         filters.FindingStateFilter,
         filters.SeverityFilter,

@@ -62,6 +62,7 @@ class PairAdmin(ScopedAdmin):
         "checked",
     )
     list_display_links = None
+    show_facets = admin.ShowFacets.NEVER  # the filters carry their counts already
     list_filter = (
         filters.TenantFilter,
         filters.EnvironmentFilter,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -22,15 +21,11 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from checks.address import (
-    AddressError,
-    parse_emailengine_url,
-    parse_redis_url,
-    parse_sentinels,
-)
+from checks.address import AddressError, parse_sentinels
 from fleet.people.models import User
 from fleet.portal.ladder_page import Shown, try_draft
 from fleet.portal.scoped_admin import Rows
+from fleet.portal.typed_urls import URLS
 from fleet.registry.models import Pair, Target, Tenant, Worker, Zone
 from fleet.registry.sealed import SecretError, seal
 
@@ -72,40 +67,6 @@ HELP = {
 OF_TARGET = ("name", "tenant", "environment", "zone", "labels")
 LOCATION = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
 LABEL = re.compile(r"\s*([^=,\s][^=,]*?)\s*=\s*([^,]*?)\s*")
-# What may be a password in a URL that cannot be read: all between the first colon and the last @.
-USERINFO = re.compile(r"^(\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?/*[^:/@]*):.*(@)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Typed:
-    """A URL as typed: what may be sent back to the page, the password it held, what is wrong with it."""
-
-    shown: str
-    password: str = field(default="", repr=False)
-    error: str = ""
-
-
-def redis_url(text: str) -> Typed:
-    """Read a Redis URL; one that cannot be read loses whatever may be a password."""
-    try:
-        address = parse_redis_url(text)
-    except AddressError as error:
-        return Typed(USERINFO.sub(r"\1\2", text), error=str(error))
-    return Typed(address.without_password(), address.password)
-
-
-def emailengine_url(text: str) -> Typed:
-    """Read an EmailEngine URL; one with a user and password is refused and loses the password."""
-    try:
-        return Typed(parse_emailengine_url(text).url)
-    except AddressError as error:
-        return Typed(USERINFO.sub(r"\1\2", text), error=str(error))
-
-
-URLS: Mapping[str, Callable[[str], Typed]] = {
-    "redis_url": redis_url,
-    "emailengine_url": emailengine_url,
-}
 
 
 class Secret(forms.CharField):

@@ -149,6 +149,15 @@ def test_the_filter_sheet_is_clean(visitor, pair):
     assert [*visitor.violations(), *visitor.faults, visitor.overflow()] == [0]
 
 
+@pytest.mark.parametrize("visitor", LOOKS, indirect=True, ids="-".join)
+def test_the_bar_of_bulk_actions_is_clean(visitor, pair):
+    page = visitor.open("/admin/registry/pair/")
+    page.locator("#action-toggle").check()
+    page.wait_for_selector("#changelist-actions", state="visible")
+
+    assert [*visitor.violations(), *visitor.faults, visitor.overflow()] == [0]
+
+
 def test_the_filter_sheet_narrows_by_a_tenant_as_typed(visitor, pair):
     make_pair("Halden Clinics", name="halden-eu-0001")
     page = visitor.open("/admin/registry/pair/")

@@ -11,7 +11,7 @@ from django.utils import timezone
 from fleet.inspections.connection_test import run_test
 from fleet.inspections.ladder import Rung, to_json
 from fleet.inspections.models import ConnectionTest, PairSchedule
-from fleet.portal import pair_form
+from fleet.portal import typed_urls
 from fleet.registry.models import Pair, Target
 from fleet.registry.sealed import reveal
 from tests.fleet.factories import make_pair, make_person, make_tenant, make_worker, make_zone
@@ -340,7 +340,7 @@ def test_a_worker_keeps_its_hands_off_a_test_that_has_a_result(transactional_db)
     ],
 )
 def test_what_a_redis_url_is_read_as(url, shown, password):
-    typed_url = pair_form.redis_url(url)
+    typed_url = typed_urls.redis_url(url)
 
     assert (typed_url.shown, typed_url.password, typed_url.error) == (shown, password, "")
     assert "p@" not in repr(typed_url)

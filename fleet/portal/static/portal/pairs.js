@@ -135,18 +135,19 @@
   });
 
   // Select2 names its box by what is chosen, so an empty one has no name: add the field's label.
-  window.addEventListener("load", () => {
+  function nameSelects() {
     for (const box of document.querySelectorAll(".select2-selection[role=combobox]")) {
       const field = box.closest(".select2-container").previousElementSibling;
       const label = document.querySelector(`label[for="${field.id}"]`);
       if (!label) continue;
-      const shown = box.querySelector(".select2-selection__rendered");
-      for (const part of [box, shown]) {
+      for (const part of [box, box.querySelector(".select2-selection__rendered")]) {
         part.removeAttribute("aria-labelledby");
         part.setAttribute("aria-label", label.textContent.trim());
       }
     }
-  });
+  }
+  // jQuery calls in the order of asking: after Django has made the boxes.
+  window.addEventListener("load", () => window.django?.jQuery?.(nameSelects));
 
   // --- Tenant names while typing
 
