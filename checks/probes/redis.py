@@ -38,6 +38,7 @@ from checks.probes.redis_commands import (
 )
 from checks.probes.redis_config import (
     CONFIG_FIELDS,
+    MAX_VALUE_BYTES,
     bull_text,
     config_value,
     read_clients,
@@ -57,6 +58,7 @@ from checks.rule import Cadence
 # Over these no CLIENT LIST: at 350 bytes a line it would outgrow what we take (8 MiB).
 MAX_LISTED_CLIENTS = 10_000
 RAW_LIMIT = 65_536
+MAX_INFO_BYTES = 262_144  # taking more apart would hold up the other visits
 # Resolving and connecting, 2 s each, and a TLS handshake of 3 s.
 CONNECT_S: Final = 7.0
 Raw = tuple[tuple[str, str], ...]
@@ -238,6 +240,8 @@ class _Visit:
         self._info_said = refused(INFO, reply)
         if self._info_said is None and not isinstance(reply, bytes):
             self._info_said = Missing("protocol", "INFO answers no text")
+        elif self._info_said is None and len(reply) > MAX_INFO_BYTES:
+            self._info_said = Missing("too_large", f"INFO answers {len(reply)} bytes")
         if self._info_said is not None:
             self._fields = without_info(self._info_said)
             return
@@ -252,7 +256,8 @@ class _Visit:
                     self._fields[name] = value
             value = config_value(reply)
             if value is not None:
-                self.raw.append((command.text, f"{command.parameter} {value}"[:RAW_LIMIT]))
+                shown = value[:MAX_VALUE_BYTES]
+                self.raw.append((command.text, f"{command.parameter} {shown}"))
 
     async def _read_more(self, wire: Wire) -> None:
         """Send, in one more batch, what is due beyond health or what INFO left open."""

@@ -13,6 +13,8 @@ from checks.probes.replies import Reply, classify, safe_text
 
 MAX_BULL_CLIENTS = 500
 MAX_SAVE_POINTS = 100
+MAX_LINE_BYTES = 1_000
+MAX_VALUE_BYTES = 10_000
 
 
 def read_config(command: Command, reply: Reply) -> Fields:
@@ -24,6 +26,8 @@ def read_config(command: Command, reply: Reply) -> Fields:
     if value is None:
         text = f"{command.text} has no answer: the server has no such parameter"
         return {name: Missing("command_unavailable", text)}
+    if len(value) > MAX_VALUE_BYTES:
+        return {name: Missing("too_large", f"{command.text} answers {len(value)} characters")}
     return {name: convert(command.parameter, value)}
 
 
@@ -99,10 +103,15 @@ def read_time(command: Command, reply: Reply) -> Fields:
 
 
 def _bull_lines(reply: bytes) -> list[bytes]:
-    if b"bull:" not in reply:
-        return []
-    lines = [line for line in reply.split(b"\n") if b"bull:" in line]
-    return [line[:1_000] for line in lines[:MAX_BULL_CLIENTS]]
+    """Find the lines that speak of bull:, without taking the others apart: there may be thousands."""
+    lines: list[bytes] = []
+    found = reply.find(b"bull:")
+    while found >= 0 and len(lines) < MAX_BULL_CLIENTS:
+        start, end = reply.rfind(b"\n", 0, found) + 1, reply.find(b"\n", found)
+        end = end if end >= 0 else len(reply)
+        lines.append(reply[start : min(end, start + MAX_LINE_BYTES)])
+        found = reply.find(b"bull:", end)
+    return lines
 
 
 def _bull_client(line: bytes) -> BullClient | None:

@@ -26,6 +26,7 @@ class FindingAdmin(ScopedAdmin):
     list_fullwidth = True
     list_display = ("severity_cell", "finding_cell", "pair_cell", "values_cell", "age_cell")
     list_display_links = None
+    show_facets = admin.ShowFacets.NEVER  # the filters carry their counts already
     list_filter = (
         filters.FindingStateFilter,
         filters.SeverityFilter,
@@ -34,6 +35,7 @@ class FindingAdmin(ScopedAdmin):
         filters.TenantFilter,
         filters.EnvironmentFilter,
         filters.ZoneFilter,
+        filters.SinceFilter,
     )
     list_select_related = ("target__tenant",)
     search_fields = ("message", "rule_id", "target__name", "target__tenant__name")

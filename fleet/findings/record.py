@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from django.db import connection
 from django.db.models import Max
 
 from checks import lifecycle, remedy
@@ -18,6 +17,7 @@ from checks.policy import Policy, Settings
 from checks.rule import Kind, Outcome, Severity, Verdict
 from fleet.findings.models import Finding, Transition
 from fleet.findings.worst import measure
+from fleet.registry.arrays import rows_of
 
 SHORT: Final = 120
 FIGURES: Final = re.compile(r"[\d.,]+")
@@ -35,6 +35,13 @@ class Judged:
     policy: Policy
 
 
+# By value, for an enumeration's own look-up costs half a microsecond.
+SEVERITIES: Final = {severity.value: severity for severity in Severity}
+KINDS: Final = {kind.value: kind for kind in Kind}
+STATES: Final = {state.value: state for state in State}
+PENDING: Final = State.PENDING.value
+
+
 @dataclass(slots=True)
 class Live:
     """What is wrong with one target now: the confirmed fails by kind, and the worst of them."""
@@ -48,139 +55,189 @@ class Live:
     oldest_opened_at: datetime | None = None
 
 
+NOTHING: Final = Live()
+
+
+class Row(NamedTuple):
+    """A live finding as far as a step needs it; the rest of its columns stay in the database."""
+
+    id: int
+    target_id: int
+    rule_id: str
+    kind: str
+    state: str
+    severity: str
+    short: str
+    cause: str
+    results: int
+    results_count: int
+    opened_at: datetime | None
+    last_event_at: datetime | None
+    worst_measure: float | None
+
+
 def move_findings(visits: Sequence[Judged]) -> dict[int, Live]:
     """Move the findings of these targets by their verdicts; returns what is wrong with each now.
 
     The caller holds the targets' schedule rows: nobody else records them meanwhile. Targets with
     neither a fail nor a live finding cost one row of a query and nothing more.
     """
-    alive: dict[int, dict[str, Finding]] = defaultdict(dict)
-    for finding in Finding.objects.filter(
-        target_id__in=[visit.target_id for visit in visits],
-        state__in=(Finding.State.PENDING, Finding.State.OPEN),
-    ).order_by("opened_at", "id"):
-        alive[finding.target_id][finding.rule_id] = finding
+    alive = _alive([visit.target_id for visit in visits])
     moves = Moves()
     for visit in visits:
-        _step_all(visit, alive, moves)
+        mine = alive.get(visit.target_id)
+        for rule_id, verdict in visit.verdicts.items():
+            if verdict.outcome is Outcome.FAIL or (mine and rule_id in mine):
+                moves.step(visit, rule_id, alive[visit.target_id])
     moves.write()
-    return {visit.target_id: _live(alive.get(visit.target_id, {})) for visit in visits}
+    return {visit.target_id: _live(alive.get(visit.target_id)) for visit in visits}
 
 
-def _step_all(visit: Judged, alive: dict[int, dict[str, Finding]], moves: Moves) -> None:
-    mine = alive.get(visit.target_id)
-    for rule_id, verdict in visit.verdicts.items():
-        if verdict.outcome is Outcome.FAIL or (mine and rule_id in mine):
-            moves.step(visit, rule_id, alive[visit.target_id])
+ALIVE: Final = f"""
+SELECT {", ".join(Row._fields)} FROM findings_finding
+WHERE target_id = ANY(%b) AND state IN ('pending', 'open')
+ORDER BY opened_at, id
+"""  # noqa: S608  our own column names
+
+
+def _alive(target_ids: list[int]) -> defaultdict[int, dict[str, Row]]:
+    """Read the live findings by target and rule, the oldest opened first."""
+    alive: defaultdict[int, dict[str, Row]] = defaultdict(dict)
+    for values in rows_of(ALIVE, [target_ids]):
+        row = Row._make(values)
+        alive[row.target_id][row.rule_id] = row
+    return alive
 
 
 class Moves:
     """What the steps of a shard write, gathered so that it is written at once."""
 
     def __init__(self) -> None:
-        self._new: list[Finding] = []
-        self._changed: list[Finding] = []
+        self._new: list[tuple[Finding, Move | None]] = []
+        self._changed: list[tuple[int, dict[str, Any]]] = []
         self._gone: list[int] = []
-        self._moved: list[tuple[Finding, Move, datetime]] = []
+        self._transitions: list[Transition] = []
 
-    def step(self, visit: Judged, rule_id: str, mine: dict[str, Finding]) -> None:
+    def step(self, visit: Judged, rule_id: str, mine: dict[str, Row]) -> None:
         """Take one step with one finding; `mine` are the target's live ones, kept up to date."""
-        settings, verdict = visit.policy[rule_id], visit.verdicts[rule_id]
-        finding = mine.get(rule_id)
-        before = _standing(finding) if finding else None
+        settings, verdict = visit.policy.settings[rule_id], visit.verdicts[rule_id]
+        row = mine.get(rule_id)
+        before = _standing(row) if row else None
         after, move = lifecycle.step(before, verdict, settings, visit.at)
         if after is None:
-            if finding:
-                self._gone.append(finding.pk)
+            if row:
+                self._gone.append(row.id)
                 del mine[rule_id]
             return
-        if finding is None:
-            finding = mine[rule_id] = _born(visit, settings)
-            self._new.append(finding)
-        is_told = verdict.outcome is Outcome.FAIL and _tell(finding, visit, settings, move)
-        if after != before:
-            _stand(finding, after, move, visit.at)
-        if finding.pk and (after != before or is_told):
-            self._changed.append(finding)
-        if move:
-            self._moved.append((finding, move, visit.at))
+        changes = _stood(after, move, visit.at) if after != before else {}
+        if verdict.outcome is Outcome.FAIL:
+            changes |= _told(row, visit, settings, move)
+        if row is None:
+            mine[rule_id] = self._bear(visit, settings, changes, move)
+        elif changes:
+            mine[rule_id] = self._change(row, changes, move, visit.at)
         if after.state is State.RESOLVED:
             del mine[rule_id]
+
+    def _bear(
+        self, visit: Judged, settings: Settings, changes: dict[str, Any], move: Move | None
+    ) -> Row:
+        born = Finding(
+            target_id=visit.target_id,
+            rule_id=settings.rule.id,
+            kind=settings.rule.kind.value,
+            first_seen_at=visit.at,
+            **changes,
+        )
+        self._new.append((born, move))
+        return Row._make(getattr(born, name) for name in Row._fields)
+
+    def _change(self, row: Row, changes: dict[str, Any], move: Move | None, at: datetime) -> Row:
+        self._changed.append((row.id, changes))
+        if move:
+            self._transitions.append(_transition(row.id, move, at))
+        return row._replace(**{name: changes[name] for name in Row._fields if name in changes})
 
     def write(self) -> None:
         """Write rows and transitions: nothing at all where nothing moved."""
         if self._gone:
             Finding.objects.filter(pk__in=self._gone).delete()
         if self._new:
-            _number(self._new)
-            Finding.objects.bulk_create(self._new)
-        if self._changed:
-            _update(self._changed)
-        if self._moved:
-            Transition.objects.bulk_create(_transition(*one) for one in self._moved)
+            self._write_new()
+        for finding_id, changes in self._changed:
+            Finding.objects.filter(pk=finding_id).update(**changes)
+        if self._transitions:
+            Transition.objects.bulk_create(self._transitions)
+
+    def _write_new(self) -> None:
+        _number([finding for finding, _move in self._new])
+        Finding.objects.bulk_create(finding for finding, _move in self._new)
+        self._transitions += [
+            _transition(finding.pk, move, finding.first_seen_at)
+            for finding, move in self._new
+            if move
+        ]
 
 
-def _standing(finding: Finding) -> Standing:
+def _standing(row: Row) -> Standing:
     return Standing(
-        State(finding.state),
-        Severity(finding.severity),
-        finding.results,
-        finding.results_count,
-        finding.last_event_at,
+        STATES[row.state],
+        SEVERITIES[row.severity],
+        row.results,
+        row.results_count,
+        row.last_event_at,
     )
 
 
-def _born(visit: Judged, settings: Settings) -> Finding:
-    return Finding(
-        target_id=visit.target_id,
-        rule_id=settings.rule.id,
-        kind=settings.rule.kind.value,
-        state=Finding.State.PENDING,
-        severity=Finding.Severity.INFO,
-        first_seen_at=visit.at,
-    )
-
-
-def _stand(finding: Finding, after: Standing, move: Move | None, at: datetime) -> None:
-    """Take the new standing over into the row."""
-    finding.state = after.state.value
-    finding.severity = after.severity.value
-    finding.results, finding.results_count = after.results, after.results_count
-    finding.last_event_at = after.last_event_at
+def _stood(after: Standing, move: Move | None, at: datetime) -> dict[str, Any]:
+    """Give the columns of a new standing."""
+    changes: dict[str, Any] = {
+        "state": after.state.value,
+        "severity": after.severity.value,
+        "results": after.results,
+        "results_count": after.results_count,
+        "last_event_at": after.last_event_at,
+    }
     if move and move.to_state is State.RESOLVED:
-        finding.resolved_at = at
+        changes["resolved_at"] = at
     elif move and move.from_state is not State.OPEN:
-        finding.opened_at = at
+        changes["opened_at"] = at
+    return changes
 
 
-def _tell(finding: Finding, visit: Judged, settings: Settings, move: Move | None) -> bool:
-    """Take over what the fail says where it says something new; returns whether it did.
+def _told(row: Row | None, visit: Judged, settings: Settings, move: Move | None) -> dict[str, Any]:
+    """Give what a fail says in columns, where it says something new.
 
     New is: a first sight, a move, another cause, other words (but for their figures) where no
     worst value can be told, or a worse value than any before.
     """
     rule, verdict = settings.rule, visit.verdicts[settings.rule.id]
     value = measure(settings.limits, verdict)
-    is_worse = value is not None and (
-        finding.worst_measure is None or _outgrew(value, finding.worst_measure)
-    )
-    is_first = finding.first_seen_at == visit.at
-    is_new = is_first or move is not None or verdict.cause != finding.cause
-    if value is None and not is_new:
-        is_new = FIGURES.sub("", verdict.short) != FIGURES.sub("", finding.short)
-    if not (is_new or is_worse):
+    is_worse = row is None or _rises(move) or _outgrew(value, row.worst_measure)
+    if not (is_worse or row is None or move or _says_other(row, verdict, value)):
+        return {}
+    observed = remedy.observed(rule, verdict, settings.limits)
+    worst = {"worst": observed, "worst_measure": value} if is_worse else {}
+    return worst | {
+        "message": verdict.message,
+        "short": verdict.short[:SHORT],
+        "cause": verdict.cause,
+        "vantage": visit.vantage,
+        "observed": observed,
+        "required": remedy.required(rule, verdict.evidence, settings.limits),
+        "evidence": dict(verdict.evidence),
+    }
+
+
+def _says_other(row: Row, verdict: Verdict, value: float | None) -> bool:
+    if verdict.cause != row.cause:
+        return True
+    return value is None and FIGURES.sub("", verdict.short[:SHORT]) != FIGURES.sub("", row.short)
+
+
+def _outgrew(value: float | None, worst: float | None) -> bool:
+    if value is None or worst is None:
         return False
-    finding.message, finding.short = verdict.message, verdict.short[:SHORT]
-    finding.cause, finding.vantage = verdict.cause, visit.vantage
-    finding.observed = remedy.observed(rule, verdict, settings.limits)
-    finding.required = remedy.required(rule, verdict.evidence, settings.limits)
-    finding.evidence = dict(verdict.evidence)
-    if is_worse or not finding.worst or _rises(move):
-        finding.worst, finding.worst_measure = finding.observed, value
-    return True
-
-
-def _outgrew(value: float, worst: float) -> bool:
     return value > worst + abs(worst) * (GROWTH - 1)
 
 
@@ -190,7 +247,7 @@ def _rises(move: Move | None) -> bool:
     return move.to_severity.rank > move.from_severity.rank
 
 
-def _number(new: Iterable[Finding]) -> None:
+def _number(new: Collection[Finding]) -> None:
     """Count the episodes: one more than this target and rule had before."""
     rows = Finding.objects.filter(
         target_id__in={one.target_id for one in new}, rule_id__in={one.rule_id for one in new}
@@ -201,48 +258,9 @@ def _number(new: Iterable[Finding]) -> None:
         one.episode = before.get((one.target_id, one.rule_id), 0) + 1
 
 
-CHANGING: Final = (
-    "state",
-    "severity",
-    "message",
-    "short",
-    "cause",
-    "observed",
-    "required",
-    "evidence",
-    "vantage",
-    "worst",
-    "worst_measure",
-    "results",
-    "results_count",
-    "opened_at",
-    "resolved_at",
-    "last_event_at",
-)
-
-
-def _update(changed: Sequence[Finding]) -> None:
-    fields = [field for field in Finding._meta.concrete_fields if field.name in CHANGING]
-    settings = ", ".join(f"{field.column} = %s" for field in fields)
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            f"UPDATE findings_finding SET {settings} WHERE id = %s",  # noqa: S608  our own columns
-            [
-                [
-                    *(
-                        field.get_db_prep_save(getattr(one, field.attname), connection)
-                        for field in fields
-                    ),
-                    one.pk,
-                ]
-                for one in changed
-            ],
-        )
-
-
-def _transition(finding: Finding, move: Move, at: datetime) -> Transition:
+def _transition(finding_id: int, move: Move, at: datetime) -> Transition:
     return Transition(
-        finding_id=finding.pk,
+        finding_id=finding_id,
         at=at,
         cause=move.cause.value,
         from_state=move.from_state.value if move.from_state else "",
@@ -252,21 +270,23 @@ def _transition(finding: Finding, move: Move, at: datetime) -> Transition:
     )
 
 
-def _live(mine: Mapping[str, Finding]) -> Live:
+def _live(mine: Mapping[str, Row] | None) -> Live:
     """Sum up a target's live findings; pending ones light no lamp."""
+    if not mine:
+        return NOTHING
     live = Live()
     worst = -1
-    for rule_id, finding in mine.items():
-        if finding.state == Finding.State.PENDING:
+    for rule_id, row in mine.items():
+        if row.state == PENDING:
             live.pending_rules.add(rule_id)
             continue
-        severity = Severity(finding.severity)
-        live.fails.append((Kind(finding.kind), severity))
+        severity = SEVERITIES[row.severity]
+        live.fails.append((KINDS[row.kind], severity))
         live.critical_count += severity is Severity.CRITICAL
         live.warning_count += severity is Severity.WARNING
-        opened_at = finding.opened_at
+        opened_at = row.opened_at
         if opened_at and (live.oldest_opened_at is None or opened_at < live.oldest_opened_at):
             live.oldest_opened_at = opened_at
         if severity.rank > worst:
-            worst, live.worst_rule_id, live.worst_short = severity.rank, rule_id, finding.short
+            worst, live.worst_rule_id, live.worst_short = severity.rank, rule_id, row.short
     return live

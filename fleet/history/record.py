@@ -42,11 +42,8 @@ _TRIPS: Final = {
     "probe_lag_us": "probe_lag_us",
 }
 _read_trips: Final = attrgetter(*_TRIPS.values())
-_NUMBERS: Final = tuple(
-    (name, MOST[kind])
-    for name, kind in zip(COLUMNS, COLUMN_TYPES, strict=True)
-    if kind in MOST and name != "target_id"
-)
+_NUMBERS: Final = COLUMNS[2:-1]  # all but who, when, and the one fraction
+_MOST: Final = tuple(MOST[kind] for kind in COLUMN_TYPES[2:-1])
 
 
 def row(
@@ -66,7 +63,10 @@ def row(
     if not isinstance(facts.emailengine, Missing):
         _add_emailengine(values, facts.emailengine)
     get = values.get
-    numbers = [_fitting(get(name), most) for name, most in _NUMBERS]
+    numbers = [
+        value if type(value) is int and -most <= value <= most else _fitting(value, most)
+        for value, most in zip(map(get, _NUMBERS), _MOST, strict=True)
+    ]
     return (target_id, at, *numbers, _known(get("fragmentation_ratio")))
 
 

@@ -8,23 +8,23 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-
 from checks import attest
 from checks.facts import Attested, Missing
+from fleet.registry.arrays import rows_of
 
 NOTHING_ATTESTED: Final = Attested()
+NOT_SAID: Final = Missing("unattested", "")
 
 # The tenant's first, so that the pair's own comes over it.
 READ: Final = """
-SELECT t.id, false AS is_own, a.key, a.value, a.expires_at
+SELECT t.id, false AS is_own, a.key, a.value::text, a.expires_at
 FROM registry_target t
 JOIN registry_attestation a ON a.tenant_id = t.tenant_id AND a.target_id IS NULL
-WHERE t.id = ANY(%(ids)s) AND a.ended_at IS NULL
+WHERE t.id = ANY(%b::int8[]) AND a.ended_at IS NULL
 UNION ALL
-SELECT a.target_id, true, a.key, a.value, a.expires_at
+SELECT a.target_id, true, a.key, a.value::text, a.expires_at
 FROM registry_attestation a
-WHERE a.target_id = ANY(%(ids)s) AND a.ended_at IS NULL
+WHERE a.target_id = ANY(%b::int8[]) AND a.ended_at IS NULL
 ORDER BY 2
 """
 
@@ -35,12 +35,10 @@ def attested(target_ids: Sequence[int], now: datetime) -> dict[int, Attested]:
     Expired is not attested, and says so. A pair's own attestation counts before its tenant's, unless
     it has expired and the tenant's has not.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(READ, {"ids": list(target_ids)})
-        rows = cursor.fetchall()
+    rows = rows_of(READ, [list(target_ids), list(target_ids)])
     found: dict[int, dict[str, attest.Value | Missing]] = defaultdict(dict)
     for target_id, _is_own, key, value, expires_at in rows:
-        _take(found[target_id], key, _value(value), expires_at, now)
+        _take(found[target_id], key, json.loads(value), expires_at, now)
     return {target_id: attest.facts(values) for target_id, values in found.items()}
 
 
@@ -59,11 +57,3 @@ def _take(
     elif isinstance(values.get(key, NOT_SAID), Missing):
         text = f"{key} was attested until {expires_at:%Y-%m-%d}: it has expired"
         values[key] = Missing("unattested", text)
-
-
-NOT_SAID: Final = Missing("unattested", "")
-
-
-def _value(stored: Any) -> Any:
-    """Read the column; Django hands jsonb over as text."""
-    return json.loads(stored) if isinstance(stored, str) else stored

@@ -126,6 +126,9 @@ def _redis(address: RedisAddress, columns: Columns, reading: PairReading) -> lis
         if redis.reason == "tls":
             return [Rung("tls", "failed", redis.text, "tls")]
         return [_tls(address, columns), Rung("sign_in", "failed", redis.text, redis.reason)]
+    if isinstance(redis.ping, Missing) and redis.ping.reason == "auth":
+        # Refused, yet read: a server whose default account needs no password still answers.
+        return [_tls(address, columns), Rung("sign_in", "failed", redis.ping.text, "auth")]
     name = f"{redis.engine.label} {_text(redis.version)}".strip()
     as_whom = f"{name}, as {address.user}" if address.user else name
     signed_in = Rung("sign_in", "ok", as_whom, ms=_median_ms(redis))

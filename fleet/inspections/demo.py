@@ -18,7 +18,7 @@ def register(entries: Iterable[Mapping[str, Any]]) -> int:
     if not zone.location:
         zone.location = LOCATION
         zone.save()
-    return sum(1 for entry in entries if _register_one(entry, zone))
+    return len([_register_one(entry, zone) for entry in entries])
 
 
 def _register_one(entry: Mapping[str, Any], zone: Zone) -> Target:

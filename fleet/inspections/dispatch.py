@@ -76,7 +76,7 @@ def _send_all(unsent: list[Shard], send: Callable[[Shard], None]) -> bool:
         try:
             send(unsent[-1])
         except OperationalError as error:
-            release(claim for shard in unsent for claim in shard.claims)
+            release((one.target_id, one.claim) for shard in unsent for one in shard.claims)
             logger.warning("broker not reached, shards given back count=%s: %s", len(unsent), error)
             return False
         unsent.pop()

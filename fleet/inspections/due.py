@@ -1,30 +1,25 @@
-"""When a pair is due next: fixed instants of its own, so that a fleet spreads evenly by itself."""
+"""When a pair is due next: instants of its own, so that a fleet spreads evenly by itself.
+
+A pair's visits fall on phase + n × interval. The next due time is the first such instant that is at
+least half an interval ahead: a visit on time is followed by the next instant, a late one by at most
+one and a half intervals, and thousands that were due at once spread over one interval. Cadences
+whose intervals divide each other fall together and ride one connection.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MS: Final = timedelta(milliseconds=1)
-# Multiples of the golden ratio fill an interval evenly, however many there are (Knuth, TAOCP 3, 6.4).
-GOLDEN: Final = 0x9E3779B97F4A7C15
+# Phases of neighbouring ids differ by this much. Modulo one minute and modulo five it is close to a
+# golden section, whose multiples fill a circle evenly however many there are (Knuth, TAOCP 3, 6.4).
+PHASE_STEP_MS: Final = 2_617_081
 WEEK_MS: Final = 7 * 86_400_000
 REPROBE: Final = timedelta(seconds=10)
 
 
-def phase_ms(target_id: int) -> int:
-    """Give the pair's place in the week, in ms: its visits fall on phase + n × interval."""
-    return ((target_id * GOLDEN) % (1 << 64)) * WEEK_MS >> 64
-
-
-def next_due(target_id: int, visited_at: datetime, interval_s: int) -> datetime:
-    """Give the pair's first instant that is at least half an interval after this visit.
-
-    So a visit on time is followed by the next instant, a late one by at most one and a half
-    intervals, and thousands that were due at once are spread over one interval.
-    Cadences whose intervals divide each other fall together and ride one connection.
-    """
-    interval_ms = interval_s * 1000
-    least_ms = (visited_at - EPOCH) // MS + interval_ms // 2
-    return EPOCH + (least_ms + (phase_ms(target_id) - least_ms) % interval_ms) * MS
+# Marks: id, the target's id; now, Unix time in ms; every, the interval in ms. All bigint.
+_LEAST: Final = "({now} + {every} / 2)"
+_PHASE: Final = f"mod({{id}} * {PHASE_STEP_MS}, {WEEK_MS})"
+_TO_GO: Final = f"mod(mod({_PHASE} - {_LEAST}, {{every}}) + {{every}}, {{every}})"
+NEXT_DUE: Final = f"to_timestamp(({_LEAST} + {_TO_GO}) / 1000.0)"

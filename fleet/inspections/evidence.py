@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from django.db import transaction
 
 from checks.codec import facts_to_json, verdict_to_json
 from checks.facts import EmailEngineFacts, Missing, RedisFacts, RoundTrips
-from checks.policy import Policy
-from checks.rule import JSON, Cadence
+from checks.policy import Settings
+from checks.rule import JSON, Cadence, Verdict
 from fleet.inspections.judge import Seen
-from fleet.inspections.unnest import rows_of, run
 from fleet.inspections.waiting import waiting_keys
+from fleet.registry.arrays import rows_of, run
 
 REWRITTEN_AFTER: Final = timedelta(minutes=15)
 RAW_AFTER: Final = timedelta(days=1)
@@ -76,67 +79,133 @@ ON CONFLICT (target_id, cadence) DO UPDATE SET
 Kept = dict[tuple[int, str], tuple[int, datetime, datetime | None]]
 
 
+class News(NamedTuple):
+    """What one visit says for one cadence, where it may differ from what is kept."""
+
+    seen: Seen
+    cadence: Cadence
+    content: tuple[Any, ...]
+
+
+class Memory(NamedTuple):
+    """What this process knows to be kept of a pair as long as nobody else visits it: `claim` was its last.
+
+    By cadence: the hash of the content, and until when it need not be written again.
+    """
+
+    claim: int
+    known: dict[Cadence, tuple[int, datetime]]
+
+
+ALONE: Final = {cadence: frozenset({cadence}) for cadence in Cadence}
+MOST_REMEMBERED: Final = 50_000
+_memories: Final[dict[int, Memory]] = {}
+
+
 def keep_evidence(visits: Sequence[Seen]) -> None:
     """Write what changed beyond counters, what is 15 min old, and what somebody asked for.
 
     The replies, which are larger, are written with a change, when asked, and once a day.
     """
-    kept: Kept = {
+    remembered = {seen.due.target_id: _remembered(seen) for seen in visits}
+    news = [one for seen in visits for one in _news(seen, remembered[seen.due.target_id])]
+    if news:
+        kept = _kept([one.seen.due.target_id for one in news])
+        _write(news, kept)
+        for one in news:
+            written_at = _written_at(one, kept)
+            known = remembered[one.seen.due.target_id]
+            known[one.cadence] = (hash(one.content), written_at + REWRITTEN_AFTER)
+    transaction.on_commit(partial(_remember, visits, remembered))
+
+
+def _remembered(seen: Seen) -> dict[Cadence, tuple[int, datetime]]:
+    """Give what this process remembers: nothing where another one has visited in between."""
+    memory = _memories.get(seen.due.target_id)
+    return memory.known if memory and memory.claim == seen.due.claim - 1 else {}
+
+
+def _remember(
+    visits: Sequence[Seen], remembered: dict[int, dict[Cadence, tuple[int, datetime]]]
+) -> None:
+    if len(_memories) > MOST_REMEMBERED:
+        _memories.clear()
+    for seen in visits:
+        due = seen.due
+        _memories[due.target_id] = Memory(due.claim, remembered[due.target_id])
+
+
+def _news(seen: Seen, known: dict[Cadence, tuple[int, datetime]]) -> Iterator[News]:
+    for cadence in seen.cadences:
+        rules = seen.policy.due(ALONE[cadence])
+        if not rules:
+            continue
+        content = (*_stable(seen, cadence), *_said(seen, rules))
+        last = known.get(cadence)
+        if last and last[0] == hash(content) and seen.at < last[1] and not seen.due.is_asked:
+            continue
+        yield News(seen, cadence, content)
+
+
+def _kept(target_ids: Sequence[int]) -> Kept:
+    return {
         (target_id, cadence): (digest, read_at, raw_at)
-        for target_id, cadence, digest, read_at, raw_at in rows_of(
-            READ, [[seen.due.target_id for seen in visits]]
-        )
+        for target_id, cadence, digest, read_at, raw_at in rows_of(READ, [list(target_ids)])
     }
-    rows = [row for seen in visits for row in _rows(seen, kept)]
+
+
+def _write(news: Sequence[News], kept: Kept) -> None:
+    rows = [_row(one, kept) for one in news if _written_at(one, kept) == one.seen.at]
     if rows:
         run(WRITE, list(map(list, zip(*rows, strict=True))))
 
 
-def _rows(seen: Seen, kept: Kept) -> Iterable[tuple[Any, ...]]:
-    policy = seen.policy
-    facts: dict[str, JSON] | None = None
-    for cadence in seen.cadences:
-        if not _rules(cadence, policy):
-            continue
-        last = kept.get((seen.due.target_id, cadence.value))
-        digest = _digest(seen, cadence, policy)
-        is_new = last is None or digest != last[0] or seen.due.is_asked
-        if not is_new and last is not None and seen.at - last[1] < REWRITTEN_AFTER:
-            continue
-        facts = facts or facts_to_json(seen.facts)
-        is_raw_due = is_new or last is None or last[2] is None or seen.at - last[2] > RAW_AFTER
-        yield (
-            seen.due.target_id,
-            cadence.value,
-            json.dumps(_part(facts, cadence)),
-            json.dumps(_verdicts(seen, cadence, policy)),
-            "{" + ",".join(_waiting(seen, cadence, policy)) + "}",
-            digest,
-            seen.at,
-            json.dumps(_raw(seen, cadence)) if is_raw_due else None,
-            seen.at if is_raw_due else None,
-            seen.due.vantage.worker,
-        )
+def _written_at(news: News, kept: Kept) -> datetime:
+    """Give when the kept row is from: the visit's own time where it is to be written."""
+    seen = news.seen
+    last = kept.get((seen.due.target_id, news.cadence.value))
+    if last is None or seen.due.is_asked or _digest(news) != last[0]:
+        return seen.at
+    return seen.at if seen.at - last[1] >= REWRITTEN_AFTER else last[1]
 
 
-def _digest(seen: Seen, cadence: Cadence, policy: Policy) -> int:
-    """Give a number that changes with the content, whatever the counters do."""
-    content = (
-        _stable(seen, cadence),
-        [_said(seen, rule_id) for rule_id in _rules(cadence, policy)],
+def _row(news: News, kept: Kept) -> tuple[Any, ...]:
+    seen, cadence = news.seen, news.cadence
+    last = kept.get((seen.due.target_id, cadence.value))
+    digest = _digest(news)
+    is_same = last is not None and last[0] == digest and not seen.due.is_asked
+    raw_at = last[2] if last else None
+    is_raw_due = not is_same or raw_at is None or seen.at - raw_at > RAW_AFTER
+    verdicts = _verdicts(seen, cadence)
+    waiting = waiting_keys(verdicts, seen.facts.attested)
+    return (
+        seen.due.target_id,
+        cadence.value,
+        json.dumps(_part(facts_to_json(seen.facts), cadence)),
+        json.dumps({rule_id: verdict_to_json(one) for rule_id, one in verdicts.items()}),
+        "{" + ",".join(waiting) + "}",
+        digest,
+        seen.at,
+        json.dumps(_raw(seen, cadence)) if is_raw_due else None,
+        seen.at if is_raw_due else None,
+        seen.due.vantage.worker,
     )
-    return int.from_bytes(blake2b(repr(content).encode(), digest_size=8).digest(), signed=True)
 
 
-def _said(seen: Seen, rule_id: str) -> tuple[Any, ...] | None:
-    verdict = seen.verdicts.get(rule_id)
-    if verdict is None:
-        return None
-    return verdict.outcome.value, verdict.severity, verdict.cause, verdict.reason
+def _digest(news: News) -> int:
+    """Give a number that changes with the content, the same in every process."""
+    digest = blake2b(repr(news.content).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
 
 
-def _rules(cadence: Cadence, policy: Policy) -> list[str]:
-    return [settings.rule.id for settings in policy.due(frozenset({cadence}))]
+def _said(seen: Seen, rules: Sequence[Settings]) -> Iterator[Any]:
+    for one in rules:
+        verdict = seen.verdicts.get(one.rule.id)
+        if verdict is not None:
+            yield verdict.outcome
+            yield verdict.severity
+            yield verdict.cause
+            yield verdict.reason
 
 
 def _stable(seen: Seen, cadence: Cadence) -> list[Any]:
@@ -163,11 +232,11 @@ def _stable_emailengine(emailengine: EmailEngineFacts | Missing, cadence: Cadenc
     return list(_STABLE_STATS(emailengine)) if cadence is Cadence.STATS else []
 
 
-def _workers(redis: RedisFacts) -> list[tuple[str, int]] | Missing:
+def _workers(redis: RedisFacts) -> tuple[tuple[str, int], ...] | Missing:
     clients = redis.bull_clients
     if isinstance(clients, Missing):
         return clients
-    return sorted({(client.name, client.database) for client in clients})
+    return tuple(sorted({(client.name, client.database) for client in clients}))
 
 
 def _part(facts: dict[str, JSON], cadence: Cadence) -> dict[str, JSON]:
@@ -196,23 +265,9 @@ def _is_emailengine(name: str, cadence: Cadence) -> bool:
     return cadence is Cadence.HEALTH and name in EMAILENGINE_HEALTH
 
 
-def _verdicts(seen: Seen, cadence: Cadence, policy: Policy) -> dict[str, JSON]:
-    return {
-        rule_id: verdict_to_json(seen.verdicts[rule_id])
-        for rule_id in _rules(cadence, policy)
-        if rule_id in seen.verdicts
-    }
-
-
-def _waiting(seen: Seen, cadence: Cadence, policy: Policy) -> list[str]:
-    return waiting_keys(
-        {
-            rule_id: seen.verdicts[rule_id]
-            for rule_id in _rules(cadence, policy)
-            if rule_id in seen.verdicts
-        },
-        seen.facts.attested,
-    )
+def _verdicts(seen: Seen, cadence: Cadence) -> dict[str, Verdict]:
+    rules = (one.rule.id for one in seen.policy.due(ALONE[cadence]))
+    return {rule_id: seen.verdicts[rule_id] for rule_id in rules if rule_id in seen.verdicts}
 
 
 def _raw(seen: Seen, cadence: Cadence) -> list[list[str]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
-from django.db import connection
 
 from checks.facts import NOT_CONFIGURED, Attested, Missing, Since, Vantage
 from checks.probes.redis import LastSeen
@@ -17,24 +16,26 @@ from checks.rule import Cadence
 from fleet.inspections import memory
 from fleet.inspections.attested import NOTHING_ATTESTED, attested
 from fleet.inspections.cadences import ALL_BITS, from_bits
+from fleet.inspections.schedule import LEASE
 from fleet.inspections.targets import Columns, Reach, reach
+from fleet.registry.arrays import rows_of
 
 Token = tuple[int, int, int]  # target id, claim number, cadence bits: what a message carries
+EMAILENGINE_URL: Final = [one.name for one in fields(Columns)].index("emailengine_url")
 OUT_OF_SIGHT: Final = ("no_worker", "stale")
 _FIRST_VISIT: Final = Missing("first_visit", "this is the first visit")
 _NO_STATS: Final = Missing("first_visit", "stats have not been read yet")
 _NEVER: Final = Missing("first_visit", "Redis has not answered yet")
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(NamedTuple):
     """PairState as the last visit left it: what this one compares with and carries on."""
 
     compliance: str
     health: str
     compliance_since: datetime | None
     health_since: datetime | None
-    core_unknown: dict[str, str]
+    core_unknown: Mapping[str, str]
     conclusive_counts: list[int]
     applicable_counts: list[int]
     engine: str
@@ -48,8 +49,8 @@ class Before:
     backup_at: datetime | None
     run_id: str
     blocked_clients: int | None
-    recent_rtt_us: list[int]
-    recent_stall_us: list[int]
+    recent_rtt_us: str
+    recent_stall_us: str
     rtt_us: int | None
     used_ratio: float | None
     health_at: datetime | None
@@ -63,8 +64,7 @@ class Before:
         return any(reason in OUT_OF_SIGHT for reason in self.core_unknown.values())
 
 
-BEFORE: Final = tuple(Before.__dataclass_fields__)
-REGISTERED: Final = tuple(Columns.__dataclass_fields__)
+REGISTERED: Final = tuple(one.name for one in fields(Columns))
 
 
 class Home(NamedTuple):
@@ -75,7 +75,7 @@ class Home(NamedTuple):
     target_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Due:
     """One pair to visit under one claim."""
 
@@ -83,6 +83,7 @@ class Due:
     claim: int
     cadences: frozenset[Cadence]
     is_asked: bool
+    is_slow: bool  # the visit before took long
     reach: Reach
     vantage: Vantage
     before: Before
@@ -102,8 +103,8 @@ class Due:
             if before.answered_at
             else _NEVER,
             is_restarted=_is_other(run_id, before.run_id),
-            recent_rtt_us=tuple(map(float, before.recent_rtt_us)),
-            recent_stall_us=tuple(map(float, before.recent_stall_us)),
+            recent_rtt_us=tuple(map(float, before.recent_rtt_us.split())),
+            recent_stall_us=tuple(map(float, before.recent_stall_us.split())),
             rtt_vantage=before.rtt_vantage,
             last_stats_s=(at - before.stats_at).total_seconds() if before.stats_at else _NO_STATS,
         )
@@ -117,15 +118,17 @@ def _is_other(run_id: str | Missing, before: str) -> bool | Missing:
 
 # A claim that is no longer current is not even visited: another worker has the pair.
 LOAD: Final = f"""
-SELECT s.target_id, s.asked_at IS NOT NULL, z.slug, z.location, p.emailengine_location,
-    p.redis_location, t.environment, t.tenant_id, {", ".join(f"p.{name}" for name in REGISTERED)},
-    {", ".join(f"b.{name}" for name in BEFORE)}
-FROM unnest(%s::bigint[], %s::bigint[]) AS v(target_id, claim)
+SELECT s.target_id, coalesce(s.asked_at <= s.lease_until - %b::interval, false), s.is_slow,
+    z.slug, z.location, p.emailengine_location, p.redis_location,
+    t.environment, t.tenant_id,
+    {", ".join(f"p.{name}" for name in REGISTERED)},
+    {", ".join(f"b.{name}" for name in Before._fields)}
+FROM unnest(%b::int8[], %b::int8[]) AS v(target_id, claim)
 JOIN inspections_pairschedule s ON s.target_id = v.target_id AND s.claim = v.claim
 JOIN registry_pair p ON p.target_id = s.target_id
 JOIN registry_target t ON t.id = s.target_id
 JOIN registry_zone z ON z.id = t.zone_id
-JOIN inspections_pairstate b ON b.target_id = s.target_id
+JOIN inspections_pairstate b ON b.target_id = s.target_id AND b.recorded_claim < v.claim
 """  # noqa: S608  our own column names
 
 
@@ -135,9 +138,7 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
     Secrets are revealed here and live in the targets only.
     """
     claims = {target_id: (claim, bits) for target_id, claim, bits in tokens}
-    with connection.cursor() as cursor:
-        cursor.execute(LOAD, [list(claims), [claim for claim, _bits in claims.values()]])
-        rows = cursor.fetchall()
+    rows = rows_of(LOAD, [LEASE, list(claims), [claim for claim, _bits in claims.values()]])
     ids = [row[0] for row in rows]
     said, kept = attested(ids, now), memory.kept(ids)
     return [
@@ -152,36 +153,37 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
 
 
 def _due(row: tuple[Any, ...], claim: int, bits: int, said: Attested, kept: memory.Kept) -> Due:
-    target_id, is_asked, zone, zone_location, emailengine_location, redis_location = row[:6]
-    columns = Columns(*row[8 : 8 + len(REGISTERED)])
-    before = _before(row[8 + len(REGISTERED) :])
+    target_id, is_asked, is_slow = row[:3]
+    registered = row[9 : 9 + len(REGISTERED)]
+    before = Before._make(row[9 + len(REGISTERED) :])
+    is_void = bool(before.core_unknown) and before.was_out_of_sight
     last = None
     if before.run_id and before.blocked_clients is not None:
         last = LastSeen(before.run_id, before.blocked_clients)
     return Due(
         target_id,
         claim,
-        from_bits(ALL_BITS if before.was_out_of_sight else bits),
+        from_bits(ALL_BITS if is_void else bits),
         is_asked,
-        reach(columns, before.engine, last),
-        Vantage(
-            zone,
-            settings.WORKER_NAME,
-            zone_location or NOT_CONFIGURED,
-            emailengine_location or NOT_CONFIGURED,
-            redis_location or NOT_CONFIGURED,
-        ),
+        is_slow,
+        reach(registered, before.engine, last),
+        _vantage(*row[3:7]),
         before,
-        not columns.emailengine_url,
-        Home(row[6], row[7], target_id),
+        not registered[EMAILENGINE_URL],
+        Home(row[7], row[8], target_id),
         said,
         kept,
     )
 
 
-def _before(columns: tuple[Any, ...]) -> Before:
-    """Read PairState's columns; Django hands jsonb over as text."""
-    values = dict(zip(BEFORE, columns, strict=True))
-    core_unknown = values["core_unknown"]
-    values["core_unknown"] = {} if core_unknown == "{}" else json.loads(core_unknown)
-    return Before(**values)
+@lru_cache(maxsize=4096)
+def _vantage(
+    zone: str, zone_location: str, emailengine_location: str, redis_location: str
+) -> Vantage:
+    return Vantage(
+        zone,
+        settings.WORKER_NAME,
+        zone_location or NOT_CONFIGURED,
+        emailengine_location or NOT_CONFIGURED,
+        redis_location or NOT_CONFIGURED,
+    )

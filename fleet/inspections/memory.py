@@ -10,7 +10,7 @@ from typing import Final
 
 from checks.codec import CodecError, decode, encode
 from checks.deltas import Memory
-from fleet.inspections.unnest import rows_of, run
+from fleet.registry.arrays import rows_of, run
 
 logger = logging.getLogger(__name__)
 

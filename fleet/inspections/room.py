@@ -1,9 +1,9 @@
-"""The engine room of a worker process: one event loop in a thread, and who waits for its readings.
+"""The engine room of a worker process: one event loop in a thread, and who waits for its visits.
 
-Shards are handed in by Celery's threads; the loop visits all their pairs at once, within the
-bounds of checks/gate.py. A shard's readings are collected until none is due any more or its
-patience is over; what comes later is recorded by a thread of its own, so that a slow target
-delays neither its shard nor the next one.
+Shards are handed in by Celery's threads; the loop visits and judges their pairs, many at once.
+(Judging there too spares the process the fight of two threads for Python's lock.) What a shard
+saw is collected until it is complete or its patience is over; what comes later is recorded by a
+thread of its own, so that a slow target delays neither its shard nor the next one.
 """
 
 from __future__ import annotations
@@ -16,18 +16,24 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
 from django.utils import timezone
 
 from checks.facts import Missing
+from checks.gate import Gate
 from checks.probes.pair import Clients, PairReading, probe_pair
+from fleet.inspections.judge import Seen, judge
 from fleet.inspections.load import Due
+from fleet.registry.policies import Policies
 
 logger = logging.getLogger(__name__)
 
 PATIENCE_S: Final = 2.0
+# Visits begun at once: more would only wait for each other, and look slow. One that takes longer
+# than this counts no more, so that a dead target holds up nobody.
+BEGUN: Final = 96
+BEGUN_FOR_S: Final = 0.25
 BATCH_S: Final = 0.5  # latecomers are gathered for this long before they are recorded
 BATCH: Final = 200
 STOP_WITHIN_S: Final = 3.0
@@ -37,27 +43,19 @@ FILES_PER_VISIT: Final = 2
 FILES_OF_OURS: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One reading, and when its visit began."""
-
-    due: Due
-    at: datetime
-    reading: PairReading
-
-
 @dataclass
 class Collection:
     """The arrivals of one shard; after `close` each further one goes to `late`."""
 
     expected: int
-    late: Callable[[Arrival], None]
-    arrivals: list[Arrival] = field(default_factory=list)
+    policies: Policies
+    late: Callable[[Seen], None]
+    arrivals: list[Seen] = field(default_factory=list)
     is_closed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     done: threading.Event = field(default_factory=threading.Event)
 
-    def add(self, arrival: Arrival) -> None:
+    def add(self, arrival: Seen) -> None:
         """Take one arrival; called by the loop's thread."""
         with self.lock:
             if self.is_closed:
@@ -67,7 +65,7 @@ class Collection:
             if len(self.arrivals) == self.expected:
                 self.done.set()
 
-    def close(self, patience_s: float) -> list[Arrival]:
+    def close(self, patience_s: float) -> list[Seen]:
         """Wait for all, at most this long, and give what arrived."""
         self.done.wait(patience_s)
         with self.lock:
@@ -78,15 +76,16 @@ class Collection:
 class Room:
     """One per process; made on first use, after any fork, and stopped with the worker."""
 
-    def __init__(self, record_late: Callable[[Sequence[Arrival]], None]) -> None:
+    def __init__(self, record_late: Callable[[Sequence[Seen]], None]) -> None:
         self._record_late = record_late
-        self._late: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
+        self._late: queue.SimpleQueue[Seen | None] = queue.SimpleQueue()
         self._most = min(MOST_IN_HAND, _files() // FILES_PER_VISIT)
         self._in_hand = 0
         self._space = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._is_open = threading.Event()
         self._clients: Clients | None = None
+        self._gate = Gate(BEGUN, BEGUN_FOR_S)
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = (
             threading.Thread(target=self._run, name="visits", daemon=True),
@@ -96,23 +95,33 @@ class Room:
             thread.start()
         self._is_open.wait()
 
-    def visit(self, dues: Sequence[Due], patience_s: float = PATIENCE_S) -> list[Arrival]:
-        """Visit these pairs; give what arrived within patience_s. The rest is recorded later.
-
-        Waits first while too many visits are in hand.
-        """
+    def visit(self, dues: Sequence[Due], policies: Policies) -> list[Seen]:
+        """Visit these pairs; give what arrived in time. The rest is recorded later."""
         if not dues:
             return []
         with self._space:
             self._space.wait_for(lambda: self._in_hand + len(dues) <= max(self._most, len(dues)))
             self._in_hand += len(dues)
-        collection = Collection(len(dues), self._late.put)
-        self._loop.call_soon_threadsafe(self._begin, dues, collection)
-        return collection.close(patience_s)
+        return self._visit_all(dues, policies, PATIENCE_S, is_slow=False)
 
-    def has_space(self, count: int) -> bool:
-        """Say whether that many slow visits find room, with as much again left for the quick ones."""
-        return self._in_hand + count <= self._most // 2
+    def visit_slow(self, dues: Sequence[Due], policies: Policies) -> list[Seen] | None:
+        """Visit pairs that took long the last time: all at once, and all are recorded as they come.
+
+        None where there is no room for them: half of it is kept for the quick ones.
+        """
+        with self._space:
+            most = max(self._most // 2, len(dues))
+            if not self._space.wait_for(lambda: self._in_hand + len(dues) <= most, PATIENCE_S):
+                return None
+            self._in_hand += len(dues)
+        return self._visit_all(dues, policies, 0.0, is_slow=True)
+
+    def _visit_all(
+        self, dues: Sequence[Due], policies: Policies, patience_s: float, *, is_slow: bool
+    ) -> list[Seen]:
+        collection = Collection(len(dues), policies, self._late.put)
+        self._loop.call_soon_threadsafe(self._begin, dues, collection, is_slow)
+        return collection.close(patience_s)
 
     def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Let what is under way finish for a moment, then end; what is cut off keeps its lease."""
@@ -143,23 +152,29 @@ class Room:
     def _end(self) -> None:
         self._loop.stop()
 
-    def _begin(self, dues: Sequence[Due], collection: Collection) -> None:
+    def _begin(self, dues: Sequence[Due], collection: Collection, is_slow: bool) -> None:  # noqa: FBT001  a callback
         if self._clients is None:
             self._clients = Clients()
+        gate = None if is_slow else self._gate
         for due in dues:
-            task = self._loop.create_task(self._visit(due, self._clients, collection))
+            task = self._loop.create_task(self._visit(due, self._clients, collection, gate))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _visit(self, due: Due, clients: Clients, collection: Collection) -> None:
+    async def _visit(
+        self, due: Due, clients: Clients, collection: Collection, gate: Gate | None
+    ) -> None:
+        token = await gate.enter() if gate else None
         at = timezone.now()
         try:
-            reading = await read(due, clients)
+            seen = judge(due, at, await read(due, clients), collection.policies.of(*due.home))
         finally:
+            if gate:
+                gate.leave(token)
             with self._space:
                 self._in_hand -= 1
                 self._space.notify_all()
-        collection.add(Arrival(due, at, reading))
+        collection.add(seen)
 
     def _keep_recording(self) -> None:
         """Record latecomers in batches until the room is stopped."""

@@ -11,10 +11,11 @@ from threading import Lock
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
-from fleet.inspections.judge import judge
+from fleet.inspections.judge import Seen
 from fleet.inspections.load import Token, load
 from fleet.inspections.record import record
-from fleet.inspections.room import PATIENCE_S, Arrival, Room
+from fleet.inspections.room import Room
+from fleet.inspections.schedule import release
 from fleet.inspections.terms import terms
 
 logger = logging.getLogger(__name__)
@@ -24,31 +25,30 @@ def inspect(tokens: Sequence[Token], *, is_slow: bool = False) -> int:
     """Visit, judge and record a shard of claimed pairs; returns how many counted.
 
     Safe to run twice: the second run finds its claims spent. A shard of slow pairs is not waited
-    for: its readings are recorded as they come.
+    for: what it saw is recorded as it comes.
     """
-    dues = load(tokens, timezone.now())
-    if is_slow and not room().has_space(len(dues)):
-        logger.warning("too many slow visits in hand: count=%s left to their leases", len(dues))
+    dues, policies = load(tokens, timezone.now()), terms().policies
+    seen = room().visit_slow(dues, policies) if is_slow else room().visit(dues, policies)
+    if seen is None:
+        logger.warning("too many slow visits in hand: count=%s given back", len(dues))
+        release((due.target_id, due.claim) for due in dues)
         return 0
-    return record_all(room().visit(dues, patience_s=0.0 if is_slow else PATIENCE_S))
+    return record_visits(seen)
 
 
-def record_all(arrivals: Sequence[Arrival]) -> int:
-    """Judge and record readings in one transaction."""
-    now = terms()
-    judged = [
-        judge(one.due, one.at, one.reading, now.policies.of(*one.due.home)) for one in arrivals
-    ]
-    return record(judged, now)
+def record_visits(visits: Sequence[Seen]) -> int:
+    """Record in one transaction; one at a time in this process, for two would fight for Python's lock."""
+    with _recording:
+        return record(visits)
 
 
-def record_late(arrivals: Sequence[Arrival]) -> None:
+def record_late(visits: Sequence[Seen]) -> None:
     """Record what came after its shard; without a database the leases run out and others visit again."""
     close_old_connections()
     try:
-        record_all(arrivals)
+        record_visits(visits)
     except (DatabaseError, InterfaceError) as error:
-        logger.error("late visits not recorded count=%s: %s", len(arrivals), _line(error))  # noqa: TRY400
+        logger.error("late visits not recorded count=%s: %s", len(visits), _line(error))  # noqa: TRY400
 
 
 def room() -> Room:
@@ -62,6 +62,7 @@ def _room() -> Room:
     return Room(record_late)
 
 
+_recording = Lock()
 _making = Lock()  # Celery's threads ask at the same time
 os.register_at_fork(after_in_child=_room.cache_clear)
 

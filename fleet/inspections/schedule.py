@@ -8,7 +8,12 @@ from typing import Final, Literal, NamedTuple
 
 from django.db import connection, transaction
 
+from checks.rule import Cadence
+from fleet.inspections.cadences import ALL_BITS, PLACE, VISITED
+from fleet.inspections.due import NEXT_DUE
 from fleet.inspections.models import PairSchedule, PairState
+from fleet.inspections.terms import terms
+from fleet.registry.arrays import array_text
 from fleet.registry.models import Pair, Target
 
 LEASE: Final = timedelta(seconds=60)
@@ -68,33 +73,50 @@ def ensure_schedule(now: datetime) -> int:
     return len(made)
 
 
+# A claim that is done makes way for the next due time; one that is not, for the end of its lease.
 # Rows that somebody else is claiming are skipped, so that any number of dispatchers may run.
-CLAIM: Final = """
+# Health is read in every visit, so every visit counts as one for it.
+_BITS: Final = f"{1 << PLACE[Cadence.HEALTH]} | " + " | ".join(
+    f"((s.{cadence.value}_due_at <= %(soon)s)::int << {place})" for cadence, place in PLACE.items()
+)
+_DUE: Final = ", ".join(f"{cadence.value}_due_at" for cadence in VISITED)
+_NEXT: Final = ", ".join(
+    f"CASE WHEN bits & {1 << place} = 0 THEN {cadence.value}_due_at"
+    f" ELSE {NEXT_DUE.format(id='target_id', now='%(now_ms)s::bigint', every=f'every_ms[{place + 1}]')}"
+    f" END AS {cadence.value}_due_at"
+    for cadence, place in PLACE.items()
+)
+CLAIM: Final = f"""
 WITH due AS (
-    SELECT s.target_id
-    FROM inspections_pairschedule s JOIN registry_target t ON t.id = s.target_id
-    WHERE s.next_due_at <= %(now)s
-      AND (s.lease_until IS NULL OR s.lease_until <= %(now)s)
+    SELECT s.target_id, z.slug, coalesce(e.every_ms, %(every_ms)s::bigint[]) AS every_ms,
+        CASE WHEN p.recorded_claim = s.claim THEN 0 ELSE s.claimed_bits END | ({_BITS}) AS bits,
+        {_DUE}
+    FROM inspections_pairschedule s
+    JOIN inspections_pairstate p ON p.target_id = s.target_id
+    JOIN registry_target t ON t.id = s.target_id
+    JOIN registry_zone z ON z.id = t.zone_id
+    LEFT JOIN (
+        SELECT engine, every_ms::bigint[]
+        FROM unnest(%(engines)s::text[], %(engines_every_ms)s::text[]) AS v(engine, every_ms)
+    ) e ON e.engine = p.engine
+    WHERE CASE WHEN p.recorded_claim = s.claim THEN s.next_due_at <= %(now)s
+               ELSE s.lease_until IS NULL OR s.lease_until <= %(now)s END
       AND t.state = 'active'
       AND t.zone_id IN (SELECT zone_id FROM registry_worker WHERE last_seen_at > %(seen)s)
     ORDER BY s.next_due_at
     LIMIT %(limit)s
     FOR UPDATE OF s SKIP LOCKED
+), after AS (
+    SELECT target_id, slug, bits, {_NEXT} FROM due
 )
 UPDATE inspections_pairschedule s
-SET claim = s.claim + 1, lease_until = %(lease)s
-FROM due
-JOIN registry_target t ON t.id = due.target_id
-JOIN registry_zone z ON z.id = t.zone_id
-WHERE s.target_id = due.target_id
-RETURNING s.target_id, s.claim,
-    (s.health_due_at <= %(soon)s)::int
-        + (s.latency_due_at <= %(soon)s)::int * 2
-        + (s.persistence_due_at <= %(soon)s)::int * 4
-        + (s.stats_due_at <= %(soon)s)::int * 8
-        + (s.backup_due_at <= %(soon)s)::int * 16,
-    z.slug, s.is_slow, s.asked_at IS NOT NULL
-"""
+SET claim = s.claim + 1, lease_until = %(lease)s, claimed_bits = a.bits,
+    {", ".join(f"{name} = a.{name}" for name in _DUE.split(", "))},
+    next_due_at = least({", ".join(f"a.{name}" for name in _DUE.split(", "))})
+FROM after a
+WHERE s.target_id = a.target_id
+RETURNING s.target_id, s.claim, a.bits, a.slug, s.is_slow, s.asked_at IS NOT NULL
+"""  # noqa: S608  our own column names
 
 
 def claim_due(now: datetime, limit: int) -> list[Claim]:
@@ -102,29 +124,50 @@ def claim_due(now: datetime, limit: int) -> list[Claim]:
 
     Only active pairs of zones in which a worker was seen within 60 s. Safe at any concurrency.
     """
+    every_ms = {engine: _every_ms(engine) for engine in terms().engines}
     with connection.cursor() as cursor:
         cursor.execute(
             CLAIM,
             {
                 "now": now,
+                "now_ms": int(now.timestamp() * 1000),
                 "seen": now - WORKER_SEEN,
                 "lease": now + LEASE,
                 "soon": now + RIDES_ALONG,
+                "every_ms": _every_ms(""),
+                "engines": list(every_ms),
+                "engines_every_ms": [array_text(each) for each in every_ms.values()],
                 "limit": limit,
             },
         )
         return [Claim(*row) for row in cursor.fetchall()]
 
 
-def release(claims: Iterable[Claim]) -> None:
-    """Give back claims whose message was not sent: they are due again at once."""
+def _every_ms(engine: str) -> list[int]:
+    return [terms().interval_s(cadence, engine) * 1000 for cadence in VISITED]
+
+
+def claim_pair(target_id: int, now: datetime) -> int:
+    """Take one pair for a minute, due or not and whoever has it; returns the claim number."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE inspections_pairschedule"
+            " SET claim = claim + 1, lease_until = %s, claimed_bits = %s"
+            " WHERE target_id = %s RETURNING claim",
+            [now + LEASE, ALL_BITS, target_id],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def release(claims: Iterable[tuple[int, int]]) -> None:
+    """Give back claims, (target id, claim number) each, that nobody works on: due again at once."""
     pairs = list(claims)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE inspections_pairschedule s SET lease_until = NULL"
             " FROM unnest(%s::bigint[], %s::bigint[]) AS v(target_id, claim)"
             " WHERE s.target_id = v.target_id AND s.claim = v.claim",
-            [[one.target_id for one in pairs], [one.claim for one in pairs]],
+            [[target_id for target_id, _claim in pairs], [claim for _id, claim in pairs]],
         )
 
 
@@ -158,14 +201,15 @@ def check_now(target_ids: Sequence[int], now: datetime) -> int:
 PROGRESS: Final = """
 SELECT s.target_id,
     CASE WHEN s.asked_at IS NULL THEN 'done'
-         WHEN s.lease_until > %(now)s AND s.asked_at <= s.lease_until - %(lease)s::interval THEN 'checking'
+         WHEN s.claim > p.recorded_claim AND s.lease_until > %(now)s
+             AND s.asked_at <= s.lease_until - %(lease)s::interval THEN 'checking'
          WHEN w.seen_at > %(seen)s THEN 'queued'
          ELSE 'no_worker' END,
     s.asked_at, p.checked_at, w.seen_at, z.slug
 FROM inspections_pairschedule s
 JOIN registry_target t ON t.id = s.target_id
 JOIN registry_zone z ON z.id = t.zone_id
-LEFT JOIN inspections_pairstate p ON p.target_id = s.target_id
+JOIN inspections_pairstate p ON p.target_id = s.target_id
 LEFT JOIN (SELECT zone_id, max(last_seen_at) AS seen_at FROM registry_worker GROUP BY zone_id) w
     ON w.zone_id = t.zone_id
 WHERE s.target_id = ANY(%(ids)s)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from checks.evaluate import could_apply, lamps, rank
 from checks.facts import NOT_READ, Missing, RedisFacts
-from checks.policy import Policy
-from checks.rule import Cadence, Outcome, Verdict
+from checks.rule import Cadence, Kind, Outcome
 from checks.rules.latency import rtt_sample, stall_sample
 from fleet.findings.record import Live
 from fleet.inspections.cadences import PLACE, VISITED
 from fleet.inspections.judge import Seen
-from fleet.inspections.load import Before
+from fleet.registry.arrays import array_text
 
 RECENT: Final = 4  # with the visit under way, the five that a median is taken of
 CONCLUSIVE: Final = (Outcome.PASS, Outcome.FAIL)
@@ -23,7 +22,7 @@ MOST_INT4: Final = 2**31 - 1
 MOST_UNIX_S: Final = 253_402_300_799  # the year 9999: what a timestamp can hold
 VERSION_LENGTH: Final = 40
 
-# The columns an update sets, and how each travels: one array per column. Arrays and JSON travel as text.
+# The columns an update sets, and how each travels: one array per column, arrays and JSON as text.
 COLUMNS: Final = {
     "compliance": "text",
     "health": "text",
@@ -50,6 +49,7 @@ COLUMNS: Final = {
     "stats_at": "timestamptz",
     "backup_at": "timestamptz",
     "run_id": "text",
+    "recorded_claim": "int8",
     "blocked_clients": "int4",
     "recent_rtt_us": "text",
     "recent_stall_us": "text",
@@ -64,79 +64,77 @@ CASTS: Final = {
     "core_unknown": "jsonb",
     "conclusive_counts": "int2[]",
     "applicable_counts": "int2[]",
-    "recent_rtt_us": "int4[]",
-    "recent_stall_us": "int4[]",
 }
+AT: Final = {cadence: f"{cadence.value}_at" for cadence in VISITED}
 Row = dict[str, Any]
 
 
 def after(seen: Seen, live: Live) -> Row:
     """Give every column of COLUMNS as this visit leaves it; what it did not read stays as it was."""
     row: Row = {}
-    _lamps(row, seen, live, seen.policy)
-    _coverage(row, seen, seen.policy)
+    unknown = _coverage(row, seen)
+    _lamps(row, seen, live, [seen.policy.settings[rule_id].rule.kind for rule_id in unknown])
     _who(row, seen)
     _figures(row, seen)
     _times(row, seen)
     return row
 
 
-def _lamps(row: Row, seen: Seen, live: Live, policy: Policy) -> None:
-    before, at = seen.due.before, seen.at
-    unknown = _core_unknown(before, seen.verdicts, policy)
-    lit = lamps(live.fails, [policy[rule_id].rule.kind for rule_id in unknown])
-    row["compliance"], row["health"] = lit.compliance.value, lit.health.value
-    row["compliance_since"] = _changed(
-        before.compliance, lit.compliance, before.compliance_since, at
+def _coverage(row: Row, seen: Seen) -> Mapping[str, str]:
+    """Count conclusive and applicable rules anew for the cadences of this visit.
+
+    Returns the core rules that are unknown: those this visit could not tell, and those that
+    other cadences left.
+    """
+    before, settings = seen.due.before, seen.policy.settings
+    conclusive = _counts(before.conclusive_counts, seen.cadences)
+    applicable = _counts(before.applicable_counts, seen.cadences)
+    unknown: dict[str, str] = {}
+    for rule_id, verdict in seen.verdicts.items():
+        outcome, rule = verdict.outcome, settings[rule_id].rule
+        place = PLACE[rule.cadence]
+        if outcome is Outcome.PASS or outcome is Outcome.FAIL:
+            conclusive[place] += 1
+            applicable[place] += 1
+            continue
+        applicable[place] += could_apply(verdict)
+        if outcome is Outcome.UNKNOWN and rule.is_core:
+            unknown[rule_id] = verdict.reason or "undetermined"
+    if before.core_unknown:
+        unknown |= {
+            rule_id: reason
+            for rule_id, reason in before.core_unknown.items()
+            if rule_id not in seen.verdicts and rule_id in settings
+        }
+    row["conclusive_counts"], row["applicable_counts"] = (
+        array_text(conclusive),
+        array_text(applicable),
     )
-    row["health_since"] = _changed(before.health, lit.health, before.health_since, at)
-    row["rank"] = rank(lit.compliance, lit.health)
     row["core_unknown"] = json.dumps(unknown) if unknown else "{}"
+    return unknown
+
+
+def _counts(before: list[int], cadences: frozenset[Cadence]) -> list[int]:
+    counts = list(before) if len(before) == len(VISITED) else [0] * len(VISITED)
+    for cadence in cadences:
+        counts[PLACE[cadence]] = 0
+    return counts
+
+
+def _lamps(row: Row, seen: Seen, live: Live, unknown: list[Kind]) -> None:
+    before, at = seen.due.before, seen.at
+    compliance, health = lamps(live.fails, unknown)
+    row["compliance"], row["health"] = compliance.value, health.value
+    is_same = before.compliance == compliance and before.compliance_since is not None
+    row["compliance_since"] = before.compliance_since if is_same else at
+    is_same = before.health == health and before.health_since is not None
+    row["health_since"] = before.health_since if is_same else at
+    row["rank"] = rank(compliance, health)
     row["critical_count"] = live.critical_count
     row["warning_count"] = live.warning_count
     row["pending_count"] = len(live.pending_rules)
     row["worst_short"], row["worst_rule_id"] = live.worst_short, live.worst_rule_id
     row["oldest_opened_at"] = live.oldest_opened_at
-
-
-def _changed(before: str, now: str, since: datetime | None, at: datetime) -> datetime:
-    return since if since is not None and before == now else at
-
-
-def _core_unknown(before: Before, verdicts: dict[str, Verdict], policy: Policy) -> dict[str, str]:
-    """Keep what other cadences left unknown, and add what this visit could not tell."""
-    unknown = {
-        rule_id: reason
-        for rule_id, reason in before.core_unknown.items()
-        if rule_id not in verdicts and rule_id in policy.settings
-    }
-    for rule_id, verdict in verdicts.items():
-        if verdict.outcome is Outcome.UNKNOWN and policy[rule_id].rule.is_core:
-            unknown[rule_id] = verdict.reason or "undetermined"
-    return unknown
-
-
-def _coverage(row: Row, seen: Seen, policy: Policy) -> None:
-    """Count conclusive and applicable rules anew for the cadences of this visit."""
-    before = seen.due.before
-    conclusive = _counts(before.conclusive_counts, seen.cadences)
-    applicable = _counts(before.applicable_counts, seen.cadences)
-    for rule_id, verdict in seen.verdicts.items():
-        place = PLACE[policy[rule_id].rule.cadence]
-        if verdict.outcome in CONCLUSIVE:
-            conclusive[place] += 1
-            applicable[place] += 1
-        elif could_apply(verdict):
-            applicable[place] += 1
-    row["conclusive_counts"] = _array(conclusive)
-    row["applicable_counts"] = _array(applicable)
-
-
-def _counts(before: list[int], cadences: frozenset[Cadence]) -> list[int]:
-    kept = before if len(before) == len(VISITED) else [0] * len(VISITED)
-    return [
-        0 if cadence in cadences else count for cadence, count in zip(VISITED, kept, strict=True)
-    ]
 
 
 def _who(row: Row, seen: Seen) -> None:
@@ -166,14 +164,14 @@ def _figures(row: Row, seen: Seen) -> None:
     """RTT and memory as the rules judged them, and the samples that the next visit starts from."""
     before = seen.due.before
     row["recent_rtt_us"] = _recent_rtt(seen)
-    row["recent_stall_us"] = _array(before.recent_stall_us)
+    row["recent_stall_us"] = before.recent_stall_us
     row["rtt_us"], row["rtt_vantage"] = before.rtt_us, before.rtt_vantage
     row["used_ratio"], row["ceiling_bytes"] = before.used_ratio, before.ceiling_bytes
     if Cadence.LATENCY in seen.cadences:
         row["rtt_us"], row["rtt_vantage"] = _rtt(seen)
         stall_us = stall_sample(seen.facts)
         if not isinstance(stall_us, Missing):
-            row["recent_stall_us"] = _array([*before.recent_stall_us, _int4(stall_us)][-RECENT:])
+            row["recent_stall_us"] = _recent(before.recent_stall_us, stall_us)
     headroom = seen.verdicts.get("redis.memory-headroom")
     if headroom is not None:
         used, ceiling = headroom.evidence.get("used_ratio"), headroom.evidence.get("ceiling_bytes")
@@ -195,16 +193,20 @@ def _rtt(seen: Seen) -> tuple[int | None, str]:
 def _recent_rtt(seen: Seen) -> str:
     before, sample = seen.due.before, rtt_sample(seen.facts)
     if isinstance(sample, Missing):
-        return _array(before.recent_rtt_us) if sample == NOT_READ else "{}"
-    kept = before.recent_rtt_us if before.rtt_vantage == sample.vantage else []
-    return _array([*kept, _int4(sample.rtt_us)][-RECENT:])
+        return before.recent_rtt_us if sample == NOT_READ else ""
+    kept = before.recent_rtt_us if before.rtt_vantage == sample.vantage else ""
+    return _recent(kept, sample.rtt_us)
+
+
+def _recent(kept: str, value: float) -> str:
+    return " ".join([*kept.split(), str(_int4(value))][-RECENT:])
 
 
 def _times(row: Row, seen: Seen) -> None:
     before, at, redis = seen.due.before, seen.at, seen.facts.redis
-    for cadence in VISITED:
-        name = f"{cadence.value}_at"
+    for cadence, name in AT.items():
         row[name] = at if cadence in seen.cadences else getattr(before, name)
+    row["recorded_claim"] = seen.due.claim
     row["checked_at"] = at
     row["answered_at"] = at if answered(redis) else before.answered_at
 
@@ -214,10 +216,6 @@ def answered(redis: RedisFacts | Missing) -> bool:
     if isinstance(redis, Missing):
         return False
     return not isinstance(redis.ping, Missing) or redis.ping.reason == "misconf"
-
-
-def _array(values: Iterable[int]) -> str:
-    return "{" + ",".join(map(str, values)) + "}"
 
 
 def _int4(value: float) -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_init, worker_shutdown
+from celery.signals import worker_ready, worker_shutdown
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
@@ -89,7 +89,7 @@ _heartbeat = Heartbeat()
 
 
 def begin(**_signal: Any) -> None:
-    """Report this worker before it takes any work."""
+    """Report this worker: from now on work is sent to it."""
     _heartbeat.start()
 
 
@@ -99,5 +99,5 @@ def end(**_signal: Any) -> None:
     _heartbeat.stop()
 
 
-worker_init.connect(begin, weak=False)
+worker_ready.connect(begin, weak=False)
 worker_shutdown.connect(end, weak=False)

@@ -25,6 +25,11 @@ class Terms:
     core_rules: tuple[str, ...] | None
     seconds: Mapping[str, Mapping[Cadence, int]]  # by engine; "" for engines without their own
 
+    @property
+    def engines(self) -> list[str]:
+        """The engines that have intervals of their own."""
+        return [engine for engine in self.seconds if engine]
+
     def interval_s(self, cadence: Cadence, engine: str) -> int:
         """Give the seconds between two visits of one cadence on one engine."""
         return self.seconds.get(engine, self.seconds[""])[cadence]

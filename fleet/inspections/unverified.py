@@ -11,7 +11,9 @@ from django.db import connection
 
 from checks.catalog import RULES
 from checks.evaluate import Compliance, Health, rank
+from checks.rule import Cadence
 from fleet.inspections.schedule import WORKER_SEEN
+from fleet.inspections.terms import terms
 
 # A visit is stale when three of its intervals went by. Source: design §3.
 STALE_AFTER: Final = 3
@@ -25,14 +27,14 @@ WITH seen AS (
         CASE WHEN seen.zone_id IS NULL THEN %(no_worker)s ELSE %(stale)s END::jsonb
             -> p.is_redis_only::int AS core_unknown
     FROM inspections_pairstate p
-    JOIN inspections_pairschedule s ON s.target_id = p.target_id
     JOIN registry_target t ON t.id = p.target_id
     LEFT JOIN seen ON seen.zone_id = t.zone_id
-    WHERE t.state = 'active' AND s.next_due_at < %(now)s
-      AND CASE WHEN seen.zone_id IS NULL
-               THEN p.checked_at IS NULL OR p.checked_at < %(seen)s
-               ELSE %(now)s - p.checked_at
-                    > %(times)s * greatest(s.next_due_at - p.checked_at, interval '1 minute') END
+    LEFT JOIN unnest(%(engines)s::text[], %(engines_every_s)s::int[]) AS e(engine, every_s)
+        ON e.engine = p.engine
+    WHERE t.state = 'active'
+      AND coalesce(p.checked_at, t.created_at) < %(now)s
+          - CASE WHEN seen.zone_id IS NULL THEN 1 ELSE %(times)s END
+            * greatest(coalesce(e.every_s, %(every_s)s), 60) * interval '1 second'
     ORDER BY p.target_id
     FOR UPDATE OF p SKIP LOCKED
 )
@@ -54,6 +56,7 @@ def mark_unverified(now: datetime) -> int:
     no_worker: due, and no worker was seen in their zone for a minute. stale: three intervals went
     by without a visit. Open findings stay, for only a pass resolves; the next visit ends it.
     """
+    engines = terms().engines
     before = list(product(Compliance, Health))
     after = [_unlit(*lamps) for lamps in before]
     with connection.cursor() as cursor:
@@ -63,6 +66,9 @@ def mark_unverified(now: datetime) -> int:
                 "now": now,
                 "seen": now - WORKER_SEEN,
                 "times": STALE_AFTER,
+                "every_s": terms().interval_s(Cadence.HEALTH, ""),
+                "engines": engines,
+                "engines_every_s": [terms().interval_s(Cadence.HEALTH, one) for one in engines],
                 "no_worker": _unknown_because("no_worker"),
                 "stale": _unknown_because("stale"),
                 "lamps": [compliance.value for compliance, _health in before],

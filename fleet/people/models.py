@@ -15,7 +15,9 @@ from fleet.registry.models import Tenant
 def validate_time_zone(name: str) -> None:
     """Refuse a time zone the system does not know."""
     if name not in available_timezones():
-        raise ValidationError(_("%(name)s is no time zone, such as Europe/Berlin."), params={"name": name})
+        raise ValidationError(
+            _("%(name)s is no time zone, such as Europe/Berlin."), params={"name": name}
+        )
 
 
 class User(AbstractUser):
@@ -26,8 +28,8 @@ class User(AbstractUser):
     )
 
     class Meta(AbstractUser.Meta):
-        verbose_name = _("Person")
-        verbose_name_plural = _("People")
+        verbose_name = _("Person")  # type: ignore[assignment]  # lazy, as Django does
+        verbose_name_plural = _("People")  # type: ignore[assignment]
 
 
 class Membership(models.Model):

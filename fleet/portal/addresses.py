@@ -20,7 +20,17 @@ PAIR_FILTERS = (
     "reason",  # a reason code: pairs of which a core rule is unknown for it
     "q",
 )
-FINDING_FILTERS = ("state", "severity", "rule", "kind", "tenant", "environment", "zone", "q")
+FINDING_FILTERS = (
+    "state",
+    "severity",
+    "rule",
+    "kind",
+    "tenant",
+    "environment",
+    "zone",
+    "since",  # "24h": scored, and in its state for less than a day
+    "q",
+)
 
 
 def pairs(**filters: object) -> str:

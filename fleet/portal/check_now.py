@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fleet.inspections import schedule
+from fleet.inspections.models import PairSchedule
 from fleet.portal import addresses, figures
 from fleet.portal.alarms import SEEN_WITHIN
 from fleet.portal.scoped_admin import Rows, scoped_view
@@ -51,6 +52,15 @@ def progress(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponse:
     return _answer(request, _progress(pair, since, now))
 
 
+def under_way(pair: Pair, now: datetime) -> dict[str, Any] | None:
+    """Give the progress of a visit that was asked for and is not answered yet, for a page that opens."""
+    schedule_row: PairSchedule | None = getattr(pair.target, "schedule", None)
+    if schedule_row is None or schedule_row.asked_at is None:
+        return None
+    found = _progress(pair, schedule_row.asked_at, now)
+    return None if found["is_over"] else found
+
+
 def absence(zone_slug: str, seen_at: datetime | None, now: datetime) -> str:
     """Say that nobody is there to check; "" where a worker was seen."""
     if seen_at is None:
@@ -76,7 +86,7 @@ def _pair(rows: Rows, target_id: int) -> Pair:
 def _answer(request: HttpRequest, found: Mapping[str, Any]) -> HttpResponse:
     response = render(request, "portal/pairs/progress.html", dict(found))
     if found["step"] == "done":
-        response.headers["HX-Trigger"] = "pk-checked"
+        response.headers["HX-Trigger-After-Settle"] = "pk-checked"
     return response
 
 

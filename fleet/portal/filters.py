@@ -9,6 +9,7 @@ from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from checks.catalog import BY_ID
@@ -18,6 +19,7 @@ from checks.rule import Kind
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
 from fleet.portal import facets
+from fleet.portal.moves import LATELY, lately
 from fleet.portal.reasons import in_words
 from fleet.portal.scoped_admin import rows_of
 from fleet.registry.models import Target, Tenant
@@ -294,3 +296,19 @@ class FindingStateFilter(SelectFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(state=self.value() or Finding.State.OPEN)
+
+
+class SinceFilter(SelectFilter):
+    """What opened or was resolved in the last 24 hours, as the overview counts it."""
+
+    title = _("since")
+    parameter_name = "since"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        return [(LATELY, _("Last 24 hours, without info"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if not value:
+            return queryset
+        return lately(queryset, timezone.now()) if value == LATELY else queryset.none()

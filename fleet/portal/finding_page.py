@@ -135,10 +135,15 @@ def _shown(name: str, value: JSON) -> str:
     if isinstance(value, int | float):
         return _figure(name, value)
     if isinstance(value, list):
-        return ", ".join(_shown("", one) for one in value) or "–"
+        return ", ".join(_joined(one) for one in value) or "–"
     if isinstance(value, dict):
         return ", ".join(f"{key}={_shown('', one)}" for key, one in value.items()) or "–"
     return str(value)
+
+
+def _joined(one: JSON) -> str:
+    """Write a pair as save points are written: `900/1`."""
+    return "/".join(map(str, one)) if isinstance(one, list) else _shown("", one)
 
 
 def _figure(name: str, value: float) -> str:

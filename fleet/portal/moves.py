@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import F, Func, IntegerField, QuerySet, Subquery
+from django.db.models import Func, IntegerField, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from fleet.findings.models import Finding, Transition
@@ -13,8 +13,8 @@ from fleet.portal import addresses
 from fleet.portal.figures import long_age
 from fleet.portal.scoped_admin import Rows
 
-WITHIN = timedelta(hours=24)
-Cause = Transition.Cause
+WITHIN, LATELY = timedelta(hours=24), "24h"  # and its name in addresses
+Cause, State = Transition.Cause, Finding.State
 SHOWN = (Cause.OPENED, Cause.SEVERITY, Cause.RESOLVED)
 
 
@@ -31,7 +31,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Moves:
-    """The newest moves, and how many pairs had a scored finding open or resolve."""
+    """The newest moves, and how many scored findings opened (and still are) or were resolved."""
 
     newest: list[Move]
     opened_count: int
@@ -43,19 +43,27 @@ def moves(rows: Rows, now: datetime, limit: int) -> Moves:
     recent = rows.of(Transition).filter(at__gt=now - WITHIN, cause__in=SHOWN)
     scored = recent.exclude(to_severity=Finding.Severity.INFO)
     newest = scored.select_related("finding__target").annotate(
-        opened_count=_pairs(scored.filter(cause=Cause.OPENED)),
-        resolved_count=_pairs(scored.filter(cause=Cause.RESOLVED)),
+        opened_count=_count(lately(rows.of(Finding).filter(state=State.OPEN), now)),
+        resolved_count=_count(lately(rows.of(Finding).filter(state=State.RESOLVED), now)),
     )
     found = list(newest.order_by("-at", "-pk")[:limit])
     counts = (found[0].opened_count, found[0].resolved_count) if found else (0, 0)
     return Moves([_move(one) for one in found], *counts)
 
 
-def _pairs(scored: QuerySet[Transition]) -> Subquery:
-    """Count the pairs of these moves, as a column: an aggregate would group the rows around it."""
-    target = F("finding__target")
-    count = Func(target, template="count(DISTINCT %(expressions)s)", output_field=IntegerField())
-    return Subquery(scored.order_by().annotate(one=count).values("one"))
+def lately(findings: QuerySet[Finding], now: datetime) -> QuerySet[Finding]:
+    """Keep the scored findings that came into their state in the last 24 hours."""
+    since = now - WITHIN
+    moved = Q(state=State.RESOLVED, resolved_at__gt=since)
+    moved |= Q(state=State.OPEN, opened_at__gt=since)
+    moved |= Q(state=State.PENDING, first_seen_at__gt=since)
+    return findings.filter(moved).exclude(severity=Finding.Severity.INFO)
+
+
+def _count(findings: QuerySet[Finding]) -> Subquery:
+    """Count rows as a column: an aggregate would group the rows around it."""
+    count = Func(template="count(*)", output_field=IntegerField())
+    return Subquery(findings.order_by().annotate(one=count).values("one"))
 
 
 def _move(transition: Transition) -> Move:

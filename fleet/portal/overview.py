@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, ngettext_lazy
 
 from fleet.findings.models import Finding
 from fleet.portal import addresses
@@ -20,7 +21,6 @@ from fleet.portal.fails import (
     failing_operations,
     groups,
     most_failed,
-    title_of,
 )
 from fleet.portal.freshness import Freshness, freshness
 from fleet.portal.kept import kept
@@ -29,6 +29,18 @@ from fleet.portal.moves import Moves, moves
 from fleet.portal.scoped_admin import Rows
 from fleet.portal.scores import Doubt, TenantScore, doubts, tenant_scores
 
+# What a pair does of which an operation rule fails critically.
+WHAT_FAILS: Final = {
+    "emailengine.queue-workers": ngettext_lazy(
+        "%(n)s accepts mail and never sends it", "%(n)s accept mail and never send it", "count"
+    ),
+    "redis.reachable": ngettext_lazy("%(n)s does not answer", "%(n)s do not answer", "count"),
+    "redis.accepts-writes": ngettext_lazy("%(n)s refuses writes", "%(n)s refuse writes", "count"),
+    "emailengine.reachable": ngettext_lazy(
+        "EmailEngine of %(n)s does not answer", "EmailEngines of %(n)s do not answer", "count"
+    ),
+}
+OTHERWISE: Final = ngettext_lazy("%(n)s fails another check", "%(n)s fail another check", "count")
 TASKS, MOVES, TENANTS, FAILED_RULES, DOUBTS = 5, 6, 10, 8, 6
 
 
@@ -81,6 +93,11 @@ class Overview:
     def is_empty(self) -> bool:
         """No pair yet: the page says how to begin."""
         return not (self.pairs.total or self.pairs.archived)
+
+    @property
+    def has_demo(self) -> bool:
+        """Tell whether the demo fleet is among what is shown."""
+        return any(one.is_demo for one in self.tenants)
 
     @property
     def worst_tenants(self) -> list[TenantScore]:
@@ -194,20 +211,8 @@ def _health_sentence(counts: Counter[str], total: int) -> str:
 
 def _what_fails(operations: Mapping[str, int]) -> str:
     """Write what fails critically: `4 accept mail and never send it, 5 do not answer`."""
-    parts = [_what(rule_id, count) % {"n": f"{count:,}"} for rule_id, count in operations.items()]
+    told = [(WHAT_FAILS[one], n) for one, n in operations.items() if one in WHAT_FAILS]
+    if rest := sum(n for one, n in operations.items() if one not in WHAT_FAILS):
+        told.append((OTHERWISE, rest))
+    parts = [words % {"count": n, "n": f"{n:,}"} for words, n in told]
     return ", ".join(parts) + "." if parts else ""
-
-
-def _what(rule_id: str, count: int) -> str:
-    known = {
-        "emailengine.queue-workers": ngettext(
-            "%(n)s accepts mail and never sends it", "%(n)s accept mail and never send it", count
-        ),
-        "redis.reachable": ngettext("%(n)s does not answer", "%(n)s do not answer", count),
-        "redis.accepts-writes": ngettext("%(n)s refuses writes", "%(n)s refuse writes", count),
-        "emailengine.reachable": ngettext(
-            "EmailEngine of %(n)s does not answer", "EmailEngines of %(n)s do not answer", count
-        ),
-    }
-    title = title_of(rule_id).replace("%", "%%")
-    return known.get(rule_id) or ngettext("%(n)s fails", "%(n)s fail", count) + f" “{title}”"

@@ -15,6 +15,7 @@ from checks.probes.acl import ACL_NOTES, acl_line
 from fleet.findings.models import Finding
 from fleet.portal import addresses
 from fleet.portal.facets import finding_facets
+from fleet.portal.moves import LATELY
 from fleet.portal.overview import overview
 from fleet.portal.rules import chips, describe, listing
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
@@ -56,6 +57,9 @@ def _overview(rows: Rows) -> dict[str, Any]:
         "findings_url": addresses.findings(),
         "critical_url": addresses.findings(severity=severity.CRITICAL.value),
         "warning_url": addresses.findings(severity=severity.WARNING.value),
+        "opened_url": addresses.findings(since=LATELY),
+        "resolved_url": addresses.findings(state=state.RESOLVED.value, since=LATELY),
+        "unverified_url": addresses.pairs(compliance="unverified"),
         "pending_url": addresses.findings(state=state.PENDING.value),
     }
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from fleet.inspections.schedule import check_now
+from fleet.people.models import User
 from fleet.portal import (
     addresses,
     attestations,
@@ -34,6 +35,7 @@ from fleet.portal.scoped_admin import Rows, ScopedAdmin, rows_of, scoped_view
 from fleet.registry.models import Pair, Target
 from fleet.registry.register import put, set_state
 
+LADDER = "pk_ladder"  # where a request keeps how its connection test went
 STATE_WORDS = {
     Target.State.ACTIVE.value: gettext_lazy("Resumed: it is checked again."),
     Target.State.PAUSED.value: gettext_lazy("Paused: it is not checked until you resume it."),
@@ -61,6 +63,7 @@ class PairAdmin(ScopedAdmin):
         "checked",
     )
     list_display_links = None
+    show_facets = admin.ShowFacets.NEVER  # the filters carry their counts already
     list_filter = (
         filters.TenantFilter,
         filters.EnvironmentFilter,
@@ -276,6 +279,7 @@ class PairAdmin(ScopedAdmin):
         )
         if not self.has_change_permission(request, pair):
             raise PermissionDenied
+        self._try_connection(request, pair)
         values = {"title": _("Edit %(name)s") % {"name": pair.target.name}}
         answer: HttpResponse = super().change_view(request, object_id, "", values)
         return answer
@@ -284,9 +288,19 @@ class PairAdmin(ScopedAdmin):
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show and save the empty form."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        self._try_connection(request, None)
         values = {"title": _("Add a pair"), **(extra_context or {})}
         answer: HttpResponse = super().add_view(request, form_url, values)
         return answer
+
+    def _try_connection(self, request: HttpRequest, pair: Pair | None) -> None:
+        """Test what is about to be saved, before Django opens the transaction that saves it."""
+        if request.method == "POST" and isinstance(request.user, User):
+            form = self.get_form(request, pair, change=pair is not None)
+            draft: Any = form(request.POST, instance=pair)
+            setattr(request, LADDER, draft.try_connection(request.user))
 
     def get_form(
         self,
@@ -295,9 +309,13 @@ class PairAdmin(ScopedAdmin):
         change: bool = False,  # noqa: FBT001, FBT002
         **kwargs: Any,
     ) -> type[forms.ModelForm[Pair]]:
-        """Give the form what this person may choose, and the test that Test and save asks for."""
+        """Give the form what this person may choose, and how the connection test went."""
         made = super().get_form(request, obj, change, **kwargs)
-        return type(made.__name__, (made,), {"rows": rows_of(request), "person": request.user})
+        return type(
+            made.__name__,
+            (made,),
+            {"rows": rows_of(request), "ladder": getattr(request, LADDER, None)},
+        )
 
     def get_fieldsets(self, request: HttpRequest, obj: Pair | None = None) -> Sequence[Any]:
         """Offer to remove a secret only where one is stored."""

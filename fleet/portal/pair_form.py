@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -22,15 +21,11 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from checks.address import (
-    AddressError,
-    parse_emailengine_url,
-    parse_redis_url,
-    parse_sentinels,
-)
+from checks.address import AddressError, parse_sentinels
 from fleet.people.models import User
 from fleet.portal.ladder_page import Shown, try_draft
 from fleet.portal.scoped_admin import Rows
+from fleet.portal.typed_urls import URLS
 from fleet.registry.models import Pair, Target, Tenant, Worker, Zone
 from fleet.registry.sealed import SecretError, seal
 
@@ -72,40 +67,6 @@ HELP = {
 OF_TARGET = ("name", "tenant", "environment", "zone", "labels")
 LOCATION = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
 LABEL = re.compile(r"\s*([^=,\s][^=,]*?)\s*=\s*([^,]*?)\s*")
-# What may be a password in a URL that cannot be read: all between the first colon and the last @.
-USERINFO = re.compile(r"^(\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?/*[^:/@]*):.*(@)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Typed:
-    """A URL as typed: what may be sent back to the page, the password it held, what is wrong with it."""
-
-    shown: str
-    password: str = field(default="", repr=False)
-    error: str = ""
-
-
-def redis_url(text: str) -> Typed:
-    """Read a Redis URL; one that cannot be read loses whatever may be a password."""
-    try:
-        address = parse_redis_url(text)
-    except AddressError as error:
-        return Typed(USERINFO.sub(r"\1\2", text), error=str(error))
-    return Typed(address.without_password(), address.password)
-
-
-def emailengine_url(text: str) -> Typed:
-    """Read an EmailEngine URL; one with a user and password is refused and loses the password."""
-    try:
-        return Typed(parse_emailengine_url(text).url)
-    except AddressError as error:
-        return Typed(USERINFO.sub(r"\1\2", text), error=str(error))
-
-
-URLS: Mapping[str, Callable[[str], Typed]] = {
-    "redis_url": redis_url,
-    "emailengine_url": emailengine_url,
-}
 
 
 class Secret(forms.CharField):
@@ -130,7 +91,7 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
     """What a person says about a pair. `rows` is set by the admin class to what they may choose."""
 
     rows: ClassVar[Rows]
-    person: ClassVar[User]
+    ladder: ClassVar[Shown | None] = None  # what try_connection gave, before the transaction
 
     name = _text(_("Name"), max_length=120)
     tenant: forms.ModelChoiceField[Tenant] = forms.ModelChoiceField(
@@ -197,7 +158,6 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
         instance = kwargs.get("instance")
         found = _initial_of(instance) if instance and instance.pk else {}
         self.url_errors: dict[str, str] = {}
-        self.ladder: Shown | None = None
         super().__init__(
             self._with_secret_moved(data) if data is not None else None,
             files,
@@ -346,12 +306,17 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
             self.add_error(None, _at_fields(error))
 
     def is_valid(self) -> bool:
-        """Hold the fields against their rules, then try the connection: a failed test saves nothing."""
-        if not super().is_valid():
-            return False
-        if self.ladder is None and self.wants_test:
-            self.ladder = try_draft(self.instance, self.target.zone, self.person)
-        return self.ladder is None or self.ladder.ladder.is_ok
+        """Hold the fields against their rules; a connection test that failed saves nothing."""
+        return super().is_valid() and (self.ladder is None or self.ladder.ladder.is_ok)
+
+    def try_connection(self, person: User) -> Shown | None:
+        """Try what is about to be saved; None where there is nothing to try.
+
+        Call it outside a transaction: a worker must see the test.
+        """
+        if not super().is_valid() or not self.wants_test:
+            return None
+        return try_draft(self.instance, self.target.zone, person)
 
     @property
     def wants_test(self) -> bool:

@@ -22,7 +22,7 @@ from checks.remedy import RenderedRemediation
 from checks.remedy import render as render_remedy
 from checks.rule import Kind, Outcome
 from fleet.findings.models import Finding
-from fleet.inspections.models import PairSchedule, PairState
+from fleet.inspections.models import PairState
 from fleet.inspections.terms import terms
 from fleet.portal import check_now, matrix, pair_list, reading
 from fleet.portal.finding_list import SEVERITY_RANK
@@ -109,6 +109,7 @@ def shell(rows: Rows, pair: Pair, view: str) -> dict[str, Any]:
         "may_set_policy": rows.may_edit(PolicyVersion),
         "show_back_button": True,
         "time_zone": timezone.get_current_timezone_name(),
+        "progress": check_now.under_way(pair, timezone.now()),
     }
 
 
@@ -284,8 +285,3 @@ def _rights(read: reading.Reading, table: matrix.Matrix) -> dict[str, Any] | Non
         "engine": ENGINE_LABELS[engine] if engine is not Engine.UNKNOWN else "Redis",
         "note": ACL_NOTES.get(engine, ""),
     }
-
-
-def schedule_of(pair: Pair) -> PairSchedule | None:
-    """Give the pair's schedule; None before it has one."""
-    return getattr(pair.target, "schedule", None)

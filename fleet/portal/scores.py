@@ -24,6 +24,7 @@ class TenantScore:
 
     tenant_id: int
     name: str
+    is_demo: bool
     pairs_count: int
     compliant_count: int
     non_compliant_count: int
@@ -70,7 +71,7 @@ def tenant_scores(rows: Rows) -> list[TenantScore]:
         rows.of(Target)
         .exclude(state=Target.State.ARCHIVED)
         .order_by()
-        .values_list("tenant_id", "tenant__name")
+        .values_list("tenant_id", "tenant__name", "tenant__is_demo")
         .annotate(
             pairs=Count("pk"),
             compliant=Count("pk", filter=Q(pair_state__compliance="compliant")),

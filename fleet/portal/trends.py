@@ -31,6 +31,7 @@ COLUMNS: Final = ("rtt_median_us", "emailengine_rtt_us", "used_memory_bytes", "m
 # A band says "no reading" where more than this many intervals went by without one.
 GAP_INTERVALS: Final = 3
 HOUR_S: Final = 3600
+LEAST_SHOWN: Final = timedelta(minutes=15)
 Points = list[tuple[float, float | None]]
 
 
@@ -87,7 +88,7 @@ def data(request: HttpRequest, rows: Rows, target_id: int) -> JsonResponse:
     charts = _charts(rows, pair, now - span, now)
     return JsonResponse(
         {
-            "from": (now - span).timestamp(),
+            "from": _begin(charts, now - span, now),
             "to": now.timestamp(),
             "time_zone": timezone.get_current_timezone_name(),
             "words": {"gap": _("no reading"), "none": _("No reading in this time.")},
@@ -103,6 +104,13 @@ def table(request: HttpRequest, rows: Rows, target_id: int, name: str) -> HttpRe
     chart = next((one for one in _charts(rows, pair, now - span, now) if one.name == name), None)
     lines = [] if chart is None else list(_by_hour(chart))
     return render(request, "portal/pairs/trend_table.html", {"chart": chart, "lines": lines})
+
+
+def _begin(charts: Sequence[Chart], since: datetime, now: datetime) -> float:
+    """Begin with the first reading where history is shorter than what was asked for."""
+    first = [one.points[0][0] for chart in charts for one in chart.series if one.points]
+    latest = (now - LEAST_SHOWN).timestamp()
+    return max(since.timestamp(), min([*first, latest]))
 
 
 def _asked(request: HttpRequest, rows: Rows, target_id: int) -> tuple[Pair, timedelta, datetime]:

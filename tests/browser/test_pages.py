@@ -127,6 +127,18 @@ def test_the_poll_brings_what_is_new_and_leaves_focus_alone(visitor, fleet):
     assert page.evaluate("() => document.activeElement.innerText.includes('Tenants')")
 
 
+def test_a_portal_that_does_not_answer_is_told(visitor, fleet):
+    page = visitor.open("/admin/")
+    notice = page.get_by_text("The portal does not answer")
+
+    visitor.context.set_offline(True)
+    poll(page)
+    notice.wait_for(state="visible")
+    visitor.context.set_offline(False)
+    poll(page)
+    notice.wait_for(state="hidden")
+
+
 def test_the_poll_waits_while_somebody_is_in_the_page(visitor, fleet):
     page = visitor.open("/admin/")
     page.locator("#pk-overview a").first.focus()
@@ -151,6 +163,6 @@ def test_the_menu_is_reached_by_keyboard(visitor):
 
     user.focus()
     page.keyboard.press("Enter")
-    assert page.get_by_role("button", name="Dark").is_visible()
+    page.get_by_role("button", name="Dark").wait_for(state="visible")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Dark").wait_for(state="hidden")

@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+from checks.catalog import RULES
+from checks.codec import facts_to_json, verdict_to_json
+from checks.evaluate import evaluate
+from checks.rule import Cadence, Verdict
 from fleet.findings.models import Finding, Transition
-from fleet.inspections.models import PairState
+from fleet.inspections.models import LatestFacts, PairState
 from fleet.people.models import Membership, User
 from fleet.registry.models import Pair, Target, Tenant, Worker, Zone
 
@@ -111,3 +115,25 @@ def make_person(name="mara", *, is_operator=True, roles=(), **fields) -> User:
             person=person, role=role, tenant=make_tenant(tenant) if tenant else None
         )
     return person
+
+
+def make_reading(pair: Pair, facts, at=NOW, raw=()) -> dict[str, Verdict]:
+    """What a visit of all cadences leaves: facts and verdicts per cadence, and the replies."""
+    verdicts = evaluate(facts, frozenset(Cadence))
+    for cadence in {rule.cadence for rule in RULES}:
+        LatestFacts.objects.create(
+            target=pair.target,
+            cadence=cadence.value,
+            facts=facts_to_json(facts),
+            verdicts={
+                rule.id: verdict_to_json(verdicts[rule.id])
+                for rule in RULES
+                if rule.cadence is cadence
+            },
+            digest=1,
+            read_at=at,
+            raw=list(raw) if cadence is Cadence.HEALTH else [],
+            raw_at=at if raw and cadence is Cadence.HEALTH else None,
+            worker="worker-eu-1-a",
+        )
+    return verdicts

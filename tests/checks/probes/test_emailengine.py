@@ -7,6 +7,8 @@ import threading
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from checks.address import EmailEngineAddress
 from checks.egress import EgressRules
@@ -191,6 +193,19 @@ def test_a_server_that_hangs_up():
 def test_a_server_of_another_protocol():
     with serving(saying(b"+PONG\r\n")) as port:
         assert health_of(port)[0] == "protocol"
+
+
+HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n"
+PARTS = st.sampled_from([HTTP, b'{"success":true}', b"HTTP/1.1 500 X\r\n\r\n", b"\r\n", b"5\r\n"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.one_of(PARTS, st.binary(max_size=20)), max_size=8))
+def test_whatever_is_answered_is_a_reading(parts):
+    with serving(saying(b"".join(parts), then_wait=False)) as port:
+        facts = visit(port, deadline_s=1.0).facts
+
+    assert isinstance(facts.health_status, Missing | int)
 
 
 def test_plain_text_where_tls_is_wanted():

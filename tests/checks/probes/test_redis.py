@@ -5,15 +5,17 @@ import time
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from checks.address import RedisAddress
 from checks.egress import EgressRules
-from checks.facts import NOT_READ, Account, Engine, Missing
+from checks.facts import NOT_READ, Account, Engine, Missing, RedisFacts
 from checks.probes import acl
 from checks.probes.redis import LastSeen, RedisTarget, acl_line, path_of, probe_redis
 from checks.probes.redis_commands import ALL, RIGHTS
 from checks.rule import Cadence
-from tests.loopback import serving
+from tests.loopback import saying, serving
 from tests.replaying import CAPTURES, OK, answer, captured, read_replies
 
 RULES = EgressRules(allow_loopback=True)
@@ -139,6 +141,28 @@ def test_a_crowd_of_clients_is_not_listed():
     assert facts.bull_clients == Missing(
         "too_large", "10001 clients: CLIENT LIST is read up to 10000"
     )
+
+
+def test_an_endless_info_is_not_read():
+    server = Recorder(INFO=b"$300000\r\n%s\r\n" % (b"\r\n" * 150_000))
+    facts = visit(server).facts
+
+    assert facts.used_memory_bytes == Missing("too_large", "INFO answers 300000 bytes")
+    assert facts.ping == "PONG"
+
+
+COMMON = st.sampled_from(
+    [b"+PONG\r\n", b"+OK\r\n", b"$-1\r\n", b"*-1\r\n", b"*2\r\n$4\r\nsave\r\n$3\r\n1 1\r\n", b":1\r\n",
+     b"-ERR no\r\n", b"-NOPERM no\r\n", b"$13\r\nredis_version\r\n", b"*2\r\n:1\r\n*1\r\n+x\r\n"]
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(COMMON, COMMON, COMMON, st.binary(max_size=20)), max_size=20))
+def test_whatever_is_answered_is_a_reading(replies):
+    reading = visit(saying(b"".join(replies)), frozenset(Cadence), pings=1, timeout_s=0.05)
+
+    assert isinstance(reading.facts, Missing | RedisFacts)
 
 
 def test_dragonfly_is_asked_for_its_own_schedule():

@@ -89,6 +89,12 @@ def test_every_parameter_has_its_fact():
     assert set(CONFIG) == set(CONFIG_FIELDS)
 
 
+def test_an_endless_value_is_not_read():
+    assert fact("save", b"1 " * 50_000) == Missing(
+        "too_large", "CONFIG GET save answers 100000 characters"
+    )
+
+
 def test_dragonfly_may_spell_the_name_otherwise():
     assert read_config(CONFIG["tcp-keepalive"], [b"tcp_keepalive", b"300"]) == {
         "tcp_keepalive_s": 300

@@ -1,34 +1,21 @@
-"""A visit without a network: what was read is given, all else is the real thing."""
+"""Visits of chosen pairs, asked for by name: the other pairs that are due stay as they are."""
 
 from datetime import timedelta
 
-from checks.probes.pair import PairReading
-from fleet.inspections.cadences import from_bits
-from fleet.inspections.judge import judge
-from fleet.inspections.load import load
+from fleet.history.partitions import ensure_day
 from fleet.inspections.record import record
-from fleet.inspections.schedule import check_now, claim_due
-from fleet.inspections.terms import forget, terms
-from tests.checks.pairs import facts_with
+from fleet.inspections.schedule import check_now
+from fleet.inspections.terms import forget
 from tests.fleet.factories import NOW, make_worker
+from tests.fleet.visiting import EVERYTHING, claimed, judged
 
 
 def visit(*pairs, now=NOW, **facts):
     """Visit these pairs, each of which reads as the healthy pair with these facts changed."""
+    ensure_day(now.date())
+    wanted = [pair.pk for pair in pairs]
     make_worker(now=now)
-    check_now([pair.pk for pair in pairs], now)
-    wanted = {pair.pk for pair in pairs}
-    claims = [claim for claim in claim_due(now, 1000) if claim.target_id in wanted]
-    read = facts_with(**facts)
+    check_now(wanted, now)
     forget()
-    force = terms()
-    seen = [
-        judge(
-            due,
-            now + timedelta(seconds=1),
-            PairReading(read.redis, read.emailengine, (), 0.1, due.cadences | from_bits(31)),
-            force.policies.of(*due.home),
-        )
-        for due in load([(one.target_id, one.claim, one.bits) for one in claims], now)
-    ]
-    return record(seen, force)
+    dues = [due for due in claimed(now) if due.target_id in wanted]
+    return record([judged(due, now + timedelta(seconds=1), EVERYTHING, **facts) for due in dues])

@@ -32,6 +32,12 @@ def _manned(db):
     make_worker()
 
 
+@pytest.fixture
+def operator(client):
+    client.force_login(make_person())
+    return client
+
+
 def seen():
     cache.clear()
     return overview(ROWS, NOW)
@@ -73,11 +79,15 @@ def test_the_health_sentence_says_what_fails():
     make_finding(stopped, "emailengine.queue-workers", kind="operation")
     make_finding(silent, "redis.reachable", kind="operation")
     make_finding(silent, "redis.stall", kind="operation", severity="warning")
+    make_finding(silent, "redis.rdb-last-status", kind="operation")
 
     lamp = seen().health
 
     assert lamp.sentence == "2 pairs are failing"
-    assert lamp.detail == "1 accepts mail and never sends it, 1 does not answer."
+    assert (
+        lamp.detail
+        == "1 accepts mail and never sends it, 1 does not answer, 1 fails another check."
+    )
 
 
 # --- do first
@@ -157,6 +167,18 @@ def test_moves_of_the_last_24_hours_newest_first():
     assert (moves.opened_count, moves.resolved_count) == (1, 1)
 
 
+@time_machine.travel(NOW, tick=False)
+def test_the_counts_of_moves_lead_to_what_they_count(operator):
+    pair = read_pair()
+    make_finding(pair, opened_at=NOW - timedelta(hours=23))
+    make_finding(pair, "redis.stall", severity="info")
+    make_finding(pair, "redis.version", opened_at=NOW - timedelta(hours=25))
+
+    listed = operator.get(addresses.findings(since="24h")).context["cl"].result_count
+
+    assert (seen().moves.opened_count, listed) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("engine", "seconds", "late"),
     [("valkey", 180, 0), ("valkey", 181, 1), ("upstash", 900, 0), ("upstash", 901, 1)],
@@ -229,18 +251,23 @@ def test_a_worker_is_missed_after_a_minute(seconds, alarms):
 # --- the page
 
 
-@pytest.fixture
-def operator(client):
-    client.force_login(make_person())
-    return client
-
-
 def test_without_a_pair_the_page_says_how_to_begin(operator):
     text = operator.get(reverse("admin:index")).content.decode()
 
     assert "No pair yet" in text
     assert "ACL SETUSER pairkeeper on &gt;CHOOSE-A-PASSWORD" in text
     assert reverse("admin:registry_pair_add") in text
+
+
+@pytest.mark.parametrize("is_demo", [True, False])
+def test_a_demo_fleet_is_called_one(operator, is_demo):
+    tenant = read_pair().target.tenant
+    tenant.is_demo = is_demo
+    tenant.save()
+
+    text = operator.get(reverse("portal:overview")).content.decode()
+
+    assert ("its EmailEngine is a simulator" in text) is is_demo
 
 
 @time_machine.travel(NOW, tick=False)

@@ -108,10 +108,12 @@
     }
     setBusy(true);
   });
-  document.addEventListener("htmx:afterSettle", () => {
+  function followProgress() {
     const progress = document.querySelector("#pk-progress .pk-progress");
     if (progress) setBusy(!progress.classList.contains("pk-over"));
-  });
+  }
+  document.addEventListener("htmx:afterSettle", followProgress);
+  document.addEventListener("DOMContentLoaded", followProgress);
   for (const failure of ["htmx:responseError", "htmx:sendError"]) {
     document.addEventListener(failure, (event) => {
       if (event.target.closest("[data-pk-check], #pk-progress")) setBusy(false);
@@ -131,6 +133,21 @@
     const note = document.querySelector("[data-pk-busynote]");
     if (note) note.textContent = button.dataset.pkBusy;
   });
+
+  // Select2 names its box by what is chosen, so an empty one has no name: add the field's label.
+  function nameSelects() {
+    for (const box of document.querySelectorAll(".select2-selection[role=combobox]")) {
+      const field = box.closest(".select2-container").previousElementSibling;
+      const label = document.querySelector(`label[for="${field.id}"]`);
+      if (!label) continue;
+      for (const part of [box, box.querySelector(".select2-selection__rendered")]) {
+        part.removeAttribute("aria-labelledby");
+        part.setAttribute("aria-label", label.textContent.trim());
+      }
+    }
+  }
+  // jQuery calls in the order of asking: after Django has made the boxes.
+  window.addEventListener("load", () => window.django?.jQuery?.(nameSelects));
 
   // --- Tenant names while typing
 

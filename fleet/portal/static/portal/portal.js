@@ -48,6 +48,16 @@
     if (isReading || document.hidden) event.preventDefault();
   });
 
+  // A poll without an answer: say so, or an old "5 s ago" would pass for the truth.
+  function setSilent(event, isSilent) {
+    const notice = document.querySelector("[data-pk-silent]");
+    if (notice && event.target.closest("[data-pk-poll]")) notice.hidden = !isSilent;
+  }
+  for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => setSilent(event, true));
+  }
+  document.addEventListener("htmx:afterSwap", (event) => setSilent(event, false));
+
   // Back at the tab: show at once what the poll has left out.
   document.addEventListener("visibilitychange", () => {
     const polled = document.querySelector("[data-pk-poll]");

@@ -3,6 +3,7 @@
   "use strict";
 
   const HEIGHT = 160;
+  const FEW = 30; // so few readings make no line: show each
   const SYMBOLS = { critical: "octagon", warning: "triangle", info: "square", resolved: "dot" };
   const TONES = { critical: "--pk-bad", warning: "--pk-warn", info: "--pk-note", resolved: "--pk-good" };
 
@@ -150,7 +151,7 @@
         stroke: () => token(place ? "--pk-quiet" : "--pk-link"),
         width: 1.5,
         dash: place ? [4, 3] : undefined,
-        points: { show: false },
+        points: { show: one.at.length < FEW, size: 5, fill: () => token(place ? "--pk-quiet" : "--pk-link") },
         spanGaps: false,
       }))],
       hooks: {

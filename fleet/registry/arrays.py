@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -11,17 +11,22 @@ from psycopg import sql
 
 
 def run(statement: str, params: Sequence[Any]) -> int:
-    """Run one statement of this package's own, within Django's transaction; returns the rows it touched."""
+    """Run one statement of our own, within Django's transaction; returns the rows it touched."""
     with _cursor() as cursor, connection.wrap_database_errors:
         return cursor.execute(sql.SQL(statement), params).rowcount
 
 
 def rows_of(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Run one query of this package's own and give its rows."""
+    """Run one query of our own and give its rows: times in UTC, jsonb as Python values."""
     with _cursor() as cursor, connection.wrap_database_errors:
-        return cursor.execute(sql.SQL(statement), params).fetchall()
+        return cursor.execute(sql.SQL(statement), params, binary=True).fetchall()
 
 
 def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:
     connection.ensure_connection()
     return psycopg.Cursor(connection.connection)
+
+
+def array_text(values: Iterable[int]) -> str:
+    """Write an array as PostgreSQL reads it, where an array of arrays travels as texts."""
+    return "{" + ",".join(map(str, values)) + "}"

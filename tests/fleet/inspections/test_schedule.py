@@ -1,0 +1,235 @@
+"""Is each due pair claimed once, by one, in time, and again when it was lost?"""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from checks.rule import Cadence
+from fleet.inspections.cadences import ALL_BITS, from_bits
+from fleet.inspections.models import PairSchedule, PairState
+from fleet.inspections.schedule import (
+    Claim,
+    check_now,
+    claim_due,
+    ensure_schedule,
+    progress,
+    release,
+)
+from fleet.registry.models import FleetSettings, Target
+from tests.fleet.factories import make_pair, make_worker
+from tests.fleet.visiting import NOW, claimed, make_pairs, seen, visit
+
+pytestmark = pytest.mark.django_db
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+
+
+def done(claims: list[Claim]) -> None:
+    """Pretend the visits of these claims were recorded."""
+    for one in claims:
+        PairState.objects.filter(target=one.target_id).update(recorded_claim=one.claim)
+
+
+def test_a_new_pair_is_due_at_once_for_everything():
+    pair = make_pair(emailengine_url="http://ee.example.com")
+    make_worker()
+
+    assert ensure_schedule(NOW) == 1
+    assert ensure_schedule(NOW) == 0
+    assert PairState.objects.get().is_redis_only is False
+    assert claim_due(NOW, 10) == [
+        Claim(pair.pk, 1, ALL_BITS, "eu-1", is_slow=False, is_asked=False)
+    ]
+
+
+def test_a_claimed_pair_is_nobody_elses_until_its_lease_ends():
+    make_pairs(3)
+    first = claim_due(NOW, 10)
+    seen(NOW + MINUTE)
+
+    assert [one.claim for one in first] == [1, 1, 1]
+    assert claim_due(NOW + timedelta(seconds=59), 10) == []
+    again = claim_due(NOW + MINUTE, 10)
+    assert [(one.claim, one.bits) for one in again] == [(2, ALL_BITS)] * 3
+
+
+def test_a_lost_visit_of_a_rare_cadence_is_made_up_for():
+    (pair,) = make_pairs(1)
+    done(claim_due(NOW, 10))
+    PairSchedule.objects.update(persistence_due_at=NOW, next_due_at=NOW)
+    lost = claim_due(NOW, 10)
+    seen(NOW + MINUTE)
+
+    assert from_bits(lost[0].bits) == {Cadence.HEALTH, Cadence.PERSISTENCE}
+    assert Cadence.PERSISTENCE in from_bits(claim_due(NOW + MINUTE, 10)[0].bits)
+    assert PairSchedule.objects.get(target=pair.pk).persistence_due_at > NOW
+
+
+def test_a_visit_on_time_is_followed_by_one_an_interval_later():
+    make_pairs(50)
+    done(claim_due(NOW, 100))
+    for _ in range(20):
+        before = dict(PairSchedule.objects.values_list("pk", "next_due_at"))
+        at = max(before.values())
+        seen(at)
+        done(claim_due(at, 100))
+        gaps = [
+            due - before[pk] for pk, due in PairSchedule.objects.values_list("pk", "next_due_at")
+        ]
+        assert min(gaps) >= MINUTE
+        assert max(gaps) <= 2 * MINUTE
+
+
+def test_pairs_that_were_due_together_spread_over_the_interval():
+    make_pairs(300)
+    done(claim_due(NOW, 1000))
+
+    offsets = sorted(
+        (due - NOW).total_seconds()
+        for due in PairSchedule.objects.values_list("next_due_at", flat=True)
+    )
+    assert offsets[0] >= 30
+    assert offsets[-1] <= 90
+    by_slot = [sum(30 + 6 * n <= offset < 36 + 6 * n for offset in offsets) for n in range(10)]
+    assert max(by_slot) <= 1.3 * 30
+
+
+def test_cadences_whose_intervals_divide_each_other_ride_together():
+    make_pairs(1)
+    done(claim_due(NOW, 100))
+    visits = []
+    for _ in range(21):
+        now = PairSchedule.objects.get().next_due_at
+        seen(now)
+        claims = claim_due(now, 100)
+        done(claims)
+        visits += [from_bits(one.bits) for one in claims]
+
+    often, rarely = {Cadence.HEALTH, Cadence.LATENCY}, {Cadence.PERSISTENCE, Cadence.STATS}
+    assert all(visit >= often for visit in visits)
+    assert all(visit & rarely in (set(), rarely) for visit in visits)
+    assert sum(Cadence.PERSISTENCE in visit for visit in visits) in (4, 5)
+
+
+def test_an_engine_has_intervals_of_its_own():
+    make_pairs(1)
+    PairState.objects.update(engine="upstash")
+    done(claim_due(NOW, 10))
+
+    due = PairSchedule.objects.get().next_due_at
+    assert timedelta(seconds=150) <= due - NOW <= timedelta(seconds=450)
+
+
+@pytest.mark.parametrize("state", ["paused", "archived"])
+def test_only_active_pairs_are_claimed(state):
+    make_pairs(1)
+    Target.objects.update(state=state)
+
+    assert claim_due(NOW, 10) == []
+
+
+def test_nobody_is_sent_where_no_worker_was_seen_for_a_minute():
+    make_pairs(1)
+
+    assert claim_due(NOW + MINUTE, 10) == []
+    seen(NOW + MINUTE)
+    assert len(claim_due(NOW + MINUTE, 10)) == 1
+
+
+def test_a_claim_that_was_not_sent_is_due_at_once():
+    make_pairs(2)
+    claims = claim_due(NOW, 10)
+    release((one.target_id, one.claim) for one in claims)
+
+    assert [(one.claim, one.bits) for one in claim_due(NOW, 10)] == [(2, ALL_BITS)] * 2
+
+
+def test_a_release_that_comes_late_takes_nothing_away():
+    make_pairs(1)
+    old = claim_due(NOW, 10)
+    seen(NOW + MINUTE)
+    claim_due(NOW + MINUTE, 10)
+    release((one.target_id, one.claim) for one in old)
+
+    assert claim_due(NOW + MINUTE, 10) == []
+
+
+def test_check_now_goes_ahead_of_the_due_time_and_is_answered_once():
+    (pair,) = make_pairs(1)
+    visit(NOW)
+    later = NOW + timedelta(seconds=10)
+
+    assert check_now([pair.pk], later) == 1
+    assert progress([pair.pk], later)[pair.pk].state == "queued"
+    (claim,) = claim_due(later, 10)
+    assert (claim.bits, claim.is_asked) == (ALL_BITS, True)
+    assert progress([pair.pk], later)[pair.pk].state == "checking"
+    release([(claim.target_id, claim.claim)])
+    assert visit(later) == 1
+    found = progress([pair.pk], later)[pair.pk]
+    assert (found.state, found.asked_at, found.checked_at) == ("done", None, later)
+
+
+def test_check_now_during_a_visit_waits_for_a_visit_of_its_own():
+    (pair,) = make_pairs(1)
+    dues = claimed(NOW, bits=3)
+    check_now([pair.pk], NOW + timedelta(seconds=1))
+
+    assert progress([pair.pk], NOW + timedelta(seconds=1))[pair.pk].state == "queued"
+    done([Claim(dues[0].target_id, dues[0].claim, 3, "", is_slow=False, is_asked=False)])
+    (claim,) = claim_due(NOW + timedelta(seconds=2), 10)
+    assert (claim.bits, claim.is_asked) == (ALL_BITS, True)
+
+
+def test_check_now_twice_is_one_check():
+    (pair,) = make_pairs(1)
+    check_now([pair.pk], NOW)
+    check_now([pair.pk], NOW + timedelta(seconds=5))
+
+    assert PairSchedule.objects.get().asked_at == NOW
+
+
+def test_check_now_says_when_nobody_is_there():
+    (pair,) = make_pairs(1)
+    later = NOW + 11 * MINUTE
+    check_now([pair.pk], later)
+
+    found = progress([pair.pk], later)[pair.pk]
+    assert (found.state, found.worker_seen_at, found.zone) == (
+        "no_worker",
+        NOW - 5 * SECOND,
+        "eu-1",
+    )
+
+
+def test_check_now_leaves_paused_pairs_alone():
+    (pair,) = make_pairs(1)
+    Target.objects.update(state="paused")
+
+    assert check_now([pair.pk], NOW) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_dispatchers_at_once_claim_each_pair_once():
+    FleetSettings.objects.get_or_create(id=1)
+    make_pairs(200)
+    claims: list[Claim] = []
+    barrier = threading.Barrier(4)
+
+    def dispatch() -> None:
+        barrier.wait()
+        try:
+            while mine := claim_due(NOW, 17):
+                claims.extend(mine)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=dispatch) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(claims) == 200
+    assert len({one.target_id for one in claims}) == 200

@@ -1,0 +1,279 @@
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.core.cache import cache
+from django.urls import reverse
+
+from checks.catalog import RULES
+from fleet.people.models import Membership, User
+from fleet.registry.models import FleetSettings, Tenant, Worker, Zone
+from tests.fleet.factories import (
+    NOW,
+    PASSWORD,
+    make_finding,
+    make_pair,
+    make_person,
+    make_state,
+    make_tenant,
+    make_worker,
+    make_zone,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _fresh_cache():
+    cache.clear()
+
+
+@pytest.fixture
+def operator(client):
+    client.force_login(make_person())
+    return client
+
+
+def shown(response):
+    return " ".join(response.content.decode().split())
+
+
+# --- tenants
+
+
+def test_tenants_stand_least_compliant_first_and_those_without_pairs_last(operator):
+    make_state(make_pair("Good"))
+    make_state(make_pair("Bad"), compliance="non_compliant")
+    make_state(make_pair("Bad"))
+    make_state(make_pair("Bad", state="archived"), compliance="non_compliant")
+    make_tenant("Empty")
+
+    rows = operator.get(reverse("admin:registry_tenant_changelist")).context["cl"].result_list
+
+    assert [
+        (row.name, row.pairs_count, row.compliant_count, row.non_compliant_count) for row in rows
+    ] == [("Bad", 2, 1, 1), ("Good", 1, 1, 0), ("Empty", 0, 0, 0)]
+
+
+def test_the_tenant_list_takes_few_queries(operator, django_assert_max_num_queries):
+    for number in range(60):
+        make_state(make_pair(f"Tenant {number}"))
+
+    with django_assert_max_num_queries(8):
+        operator.get(reverse("admin:registry_tenant_changelist"))
+
+
+def test_a_tenant_with_pairs_is_not_deleted(operator):
+    tenant = make_pair().target.tenant
+
+    operator.post(reverse("admin:registry_tenant_delete", args=[tenant.pk]), {"post": "yes"})
+
+    assert Tenant.objects.filter(pk=tenant.pk).exists()
+
+
+# --- zones and workers
+
+
+@time_machine.travel(NOW, tick=False)
+def test_zones_say_who_checks_how_many_pairs(operator):
+    make_worker("eu-1", name="eu-1-a")
+    make_pair(zone="eu-1")
+    make_worker("ap-1", name="ap-1-a", seen=timedelta(minutes=11))
+    make_pair(zone="ap-1")
+
+    text = shown(operator.get(reverse("portal:zones")))
+
+    assert text.count("Worker seen") == 1
+    assert text.count("No worker: pairs cannot be checked") == 1
+    assert "11 min" in text
+
+
+@time_machine.travel(NOW, tick=False)
+def test_only_a_worker_that_is_gone_is_forgotten(operator):
+    gone = make_worker(seen=timedelta(seconds=61))
+    alive = make_worker(seen=timedelta(seconds=60))
+
+    answers = [
+        operator.post(reverse("portal:forget_worker", args=[one.pk])) for one in (gone, alive)
+    ]
+
+    assert [one.status_code for one in answers] == [302, 404]
+    assert list(Worker.objects.all()) == [alive]
+
+
+@time_machine.travel(NOW, tick=False)
+def test_forgetting_needs_the_right_to_change_the_fleet(client):
+    gone = make_worker(seen=timedelta(hours=1))
+    client.force_login(make_person(is_operator=False, roles=[("auditor", None)]))
+
+    assert client.post(reverse("portal:forget_worker", args=[gone.pk])).status_code == 404
+    assert "Forget" not in shown(client.get(reverse("portal:zones")))
+
+
+def test_a_zone_is_added_and_leads_back_to_the_zones(operator):
+    answer = operator.post(
+        reverse("admin:registry_zone_add"), {"slug": "sa-1", "location": "sa-1/a"}, follow=True
+    )
+
+    assert answer.redirect_chain[-1][0] == reverse("portal:zones")
+    assert Zone.objects.get(slug="sa-1").location == "sa-1/a"
+
+
+def test_a_zone_with_pairs_is_not_deleted(operator):
+    make_pair(zone="eu-1")
+    zone = make_zone("eu-1")
+
+    operator.post(reverse("admin:registry_zone_delete", args=[zone.pk]), {"post": "yes"})
+
+    assert Zone.objects.filter(pk=zone.pk).exists()
+
+
+# --- settings
+
+FORM = {
+    "health_s": 30,
+    "latency_s": 60,
+    "persistence_s": 300,
+    "stats_s": 300,
+    "backup_s": 3600,
+    "upstash_health_s": 600,
+    "upstash_latency_s": 300,
+    "raw_days": 5,
+}
+SETTINGS = "admin:registry_fleetsettings_change"
+
+
+@pytest.mark.parametrize("is_saved", [True, False])
+def test_settings_are_saved_and_other_overrides_stay(operator, is_saved):
+    FleetSettings.objects.all().delete()
+    if is_saved:
+        FleetSettings.objects.create(intervals={"default": {}, "memurai": {"health": 90}})
+
+    answer = operator.post(reverse(SETTINGS, args=[1]), FORM)
+
+    assert answer.status_code == 302
+    row = FleetSettings.objects.get()
+    assert row.raw_days == 5
+    assert row.intervals["default"] == {
+        "health": 30,
+        "latency": 60,
+        "persistence": 300,
+        "stats": 300,
+        "backup": 3600,
+    }
+    assert row.intervals["upstash"]["health"] == 600
+    assert row.intervals.get("memurai") == ({"health": 90} if is_saved else None)
+
+
+@pytest.mark.parametrize(("seconds", "is_taken"), [(9, False), (10, True)])
+def test_an_interval_has_a_least_value(operator, seconds, is_taken):
+    answer = operator.post(reverse(SETTINGS, args=[1]), {**FORM, "health_s": seconds})
+
+    assert (answer.status_code == 302) is is_taken
+
+
+def test_settings_are_one_row(operator):
+    assert operator.get(reverse("admin:registry_fleetsettings_add")).status_code == 403
+    listed = operator.get(reverse("admin:registry_fleetsettings_changelist"))
+    assert listed["Location"] == reverse(SETTINGS, args=[1])
+
+
+# --- people
+
+
+def memberships(*rows):
+    values = {"memberships-TOTAL_FORMS": len(rows), "memberships-INITIAL_FORMS": 0}
+    for number, (role, tenant) in enumerate(rows):
+        values[f"memberships-{number}-role"] = role
+        values[f"memberships-{number}-tenant"] = tenant.pk if tenant else ""
+    return values
+
+
+def new_person(*rows, **fields):
+    return {
+        "username": "vera",
+        "usable_password": "true",
+        "password1": PASSWORD,
+        "password2": PASSWORD,
+        "time_zone": "Europe/Berlin",
+        **memberships(*rows),
+        **fields,
+    }
+
+
+def test_a_person_is_added_with_a_role_and_can_sign_in(operator, client):
+    tenant = make_tenant()
+
+    operator.post(reverse("admin:people_user_add"), new_person(("viewer", tenant)))
+
+    vera = User.objects.get(username="vera")
+    assert (vera.is_staff, vera.is_superuser, vera.time_zone) == (True, False, "Europe/Berlin")
+    assert [(one.role, one.tenant) for one in vera.memberships.all()] == [("viewer", tenant)]
+    assert vera.check_password(PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("role", "is_taken"), [("viewer", False), ("editor", False), ("auditor", True)]
+)
+def test_a_tenants_role_names_its_tenant(operator, role, is_taken):
+    operator.post(reverse("admin:people_user_add"), new_person((role, None)))
+
+    assert Membership.objects.exists() is is_taken
+
+
+def test_an_unknown_time_zone_is_refused(operator):
+    operator.post(reverse("admin:people_user_add"), new_person(time_zone="Mars/Olympus"))
+
+    assert not User.objects.filter(username="vera").exists()
+
+
+def test_no_password_and_no_hash_is_shown(operator):
+    person = make_person("vera")
+
+    text = shown(operator.get(reverse("admin:people_user_change", args=[person.pk])))
+
+    assert "Change the password" in text
+    assert person.password not in text
+    assert "pbkdf2" not in text
+
+
+def test_one_does_not_lock_oneself_out(operator):
+    me = User.objects.get(username="mara")
+    form = {"username": "mara", "time_zone": "UTC", **memberships()}  # both boxes unticked
+
+    operator.post(reverse("admin:people_user_change", args=[me.pk]), form)
+
+    me.refresh_from_db()
+    assert (me.is_active, me.is_superuser) == (True, True)
+
+
+# --- catalogue
+
+
+def test_the_catalogue_lists_every_rule_with_the_pairs_that_fail_it(operator):
+    make_finding(make_pair(), "redis.version")
+
+    page = operator.get(reverse("portal:catalogue"))
+
+    lines = {one.id: one.pairs_count for one in page.context["rules"]}
+    assert lines == {rule.id: int(rule.id == "redis.version") for rule in RULES}
+
+
+def test_the_catalogue_is_narrowed_by_kind(operator):
+    page = operator.get(reverse("portal:catalogue"), {"kind": "operation"})
+
+    assert {str(one.kind) for one in page.context["rules"]} == {"Operation"}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_every_rule_has_a_page_without_a_blank_left_open(operator, rule):
+    answer = operator.get(reverse("portal:rule", args=[rule.id]))
+    text = shown(answer)
+
+    assert answer.status_code == 200
+    assert "did not give" not in text
+    assert f">{rule.id}<" in text
+
+
+def test_an_unknown_rule_is_not_found(operator):
+    assert operator.get(reverse("portal:rule", args=["redis.nothing"])).status_code == 404
