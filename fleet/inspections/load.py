@@ -11,12 +11,13 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 from django.db import connection
 
-from checks.facts import NOT_CONFIGURED, Attested, Missing, Since, Vantage
+from checks.facts import NOT_CONFIGURED, Attested, FleetFacts, Missing, Since, Vantage
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
 from fleet.inspections import memory
 from fleet.inspections.attested import NOTHING_ATTESTED, attested
 from fleet.inspections.cadences import ALL_BITS, from_bits
+from fleet.inspections.neighbours import neighbourhood
 from fleet.inspections.targets import Columns, Reach, reach
 
 Token = tuple[int, int, int]  # target id, claim number, cadence bits: what a message carries
@@ -65,6 +66,7 @@ class Before:
 
 BEFORE: Final = tuple(Before.__dataclass_fields__)
 REGISTERED: Final = tuple(Columns.__dataclass_fields__)
+FIRST: Final = 10  # columns of LOAD before those
 
 
 class Home(NamedTuple):
@@ -89,6 +91,7 @@ class Due:
     is_redis_only: bool
     home: Home
     attested: Attested
+    fleet: FleetFacts
     kept: memory.Kept = memory.NOTHING_KEPT
 
     def since(self, at: datetime, run_id: str | Missing) -> Since | Missing:
@@ -118,7 +121,8 @@ def _is_other(run_id: str | Missing, before: str) -> bool | Missing:
 # A claim that is no longer current is not even visited: another worker has the pair.
 LOAD: Final = f"""
 SELECT s.target_id, s.asked_at IS NOT NULL, z.slug, z.location, p.emailengine_location,
-    p.redis_location, t.environment, t.tenant_id, {", ".join(f"p.{name}" for name in REGISTERED)},
+    p.redis_location, t.environment, t.tenant_id, p.expected_mailboxes, p.expected_replicas,
+    {", ".join(f"p.{name}" for name in REGISTERED)},
     {", ".join(f"b.{name}" for name in BEFORE)}
 FROM unnest(%s::bigint[], %s::bigint[]) AS v(target_id, claim)
 JOIN inspections_pairschedule s ON s.target_id = v.target_id AND s.claim = v.claim
@@ -139,22 +143,30 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
         cursor.execute(LOAD, [list(claims), [claim for claim, _bits in claims.values()]])
         rows = cursor.fetchall()
     ids = [row[0] for row in rows]
-    said, kept = attested(ids, now), memory.kept(ids)
+    said, kept, around = attested(ids, now), memory.kept(ids), neighbourhood()
     return [
         _due(
             row,
             *claims[row[0]],
             said.get(row[0], NOTHING_ATTESTED),
+            around.facts(row[0], row[8], row[9]),
             kept.get(row[0], memory.NOTHING_KEPT),
         )
         for row in rows
     ]
 
 
-def _due(row: tuple[Any, ...], claim: int, bits: int, said: Attested, kept: memory.Kept) -> Due:
+def _due(
+    row: tuple[Any, ...],
+    claim: int,
+    bits: int,
+    said: Attested,
+    fleet: FleetFacts,
+    kept: memory.Kept,
+) -> Due:
     target_id, is_asked, zone, zone_location, emailengine_location, redis_location = row[:6]
-    columns = Columns(*row[8 : 8 + len(REGISTERED)])
-    before = _before(row[8 + len(REGISTERED) :])
+    columns = Columns(*row[FIRST : FIRST + len(REGISTERED)])
+    before = _before(row[FIRST + len(REGISTERED) :])
     last = None
     if before.run_id and before.blocked_clients is not None:
         last = LastSeen(before.run_id, before.blocked_clients)
@@ -175,6 +187,7 @@ def _due(row: tuple[Any, ...], claim: int, bits: int, said: Attested, kept: memo
         not columns.emailengine_url,
         Home(row[6], row[7], target_id),
         said,
+        fleet,
         kept,
     )
 

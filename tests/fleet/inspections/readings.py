@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from checks.probes.pair import PairReading
+from fleet.inspections import neighbours
 from fleet.inspections.cadences import from_bits
 from fleet.inspections.judge import judge
 from fleet.inspections.load import load
@@ -21,6 +22,7 @@ def visit(*pairs, now=NOW, **facts):
     claims = [claim for claim in claim_due(now, 1000) if claim.target_id in wanted]
     read = facts_with(**facts)
     forget()
+    neighbours.forget()
     force = terms()
     seen = [
         judge(
