@@ -16,6 +16,8 @@ VISIT_S: Final = 15.0
 LEAST_S: Final = 0.5  # with less time left, EmailEngine is not asked
 # Redis was not reached at all: EmailEngine may reach it from where it stands.
 NOT_REACHED: Final = frozenset({"dns", "refused", "timeout", "tls"})
+# Redis is well and refuses our account: does EmailEngine live on the connections it has?
+REFUSED: Final = "auth"
 # Redis answers PING so while it serves nobody: EmailEngine would hang.
 STALLED: Final = frozenset({"loading", "busy"})
 
@@ -46,7 +48,7 @@ async def probe_pair(
 
     Health is read in each visit, persistence brings stats with it. EmailEngine is asked only
     after Redis answered, for a hung Redis blocks all its URLs; where Redis was not even
-    connected to, /health is asked once. Errors of our own code do come through.
+    connected to, or refuses our account, /health is asked once. Errors of our own code do come through.
     """
     started = time.perf_counter()
     asked = implied(cadences)
@@ -101,7 +103,7 @@ def _unasked(redis: RedisReading) -> str:
     facts = redis.facts
     if isinstance(facts, Missing):
         is_out_of_reach = facts.reason in NOT_REACHED and not redis.is_connected
-        return "" if is_out_of_reach else facts.text
+        return "" if is_out_of_reach or facts.reason == REFUSED else facts.text
     ping = facts.ping
     return ping.text if isinstance(ping, Missing) and ping.reason in STALLED else ""
 

@@ -34,7 +34,12 @@ PERSISTENCE: Final = (
     "allows_undeclared_keys", "sentinels", "bull_clients",
 )  # fmt: skip
 LATENCY: Final = ("round_trips",)
-OWN: Final = {Cadence.PERSISTENCE: PERSISTENCE, Cadence.LATENCY: LATENCY}
+QUEUES: Final = ("queues", "deliveries")
+OWN: Final = {
+    Cadence.PERSISTENCE: PERSISTENCE,
+    Cadence.LATENCY: LATENCY,
+    Cadence.STATS: QUEUES,
+}
 EMAILENGINE_IDENTITY: Final = ("url", "key_prefix", "health_status", "health_s", "version")
 EMAILENGINE_HEALTH: Final = (*EMAILENGINE_IDENTITY, "network_us")
 # Where each reply belongs, by how its command begins; the rest is the persistence cadence's.
@@ -255,7 +260,7 @@ def _is_redis(name: str, cadence: Cadence) -> bool:
     if name in IDENTITY:
         return True
     if cadence is Cadence.HEALTH:
-        return name not in PERSISTENCE and name not in LATENCY
+        return not any(name in names for names in OWN.values())
     return name in OWN.get(cadence, ())
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from checks.deltas import Memory, compare
 from checks.evaluate import evaluate
 from checks.facts import Missing, PairFacts
+from checks.past import look_back
 from checks.policy import Policy
 from checks.probes.pair import PairReading
 from checks.probes.redis import Raw
@@ -43,14 +44,25 @@ def judge(due: Due, at: datetime, reading: PairReading, policy: Policy) -> Seen:
         at.timestamp(),
         due.kept.acknowledged_at_s,
     )
+    trend, past = look_back(memory.past, memory.began_s, redis, at.timestamp())
     facts = PairFacts(
         redis=redis,
         emailengine=emailengine,
         vantage=due.vantage,
         since=since,
         attested=due.attested,
+        trend=trend,
+        fleet=due.fleet,
     )
     verdicts = evaluate(facts, reading.cadences, policy)
     return Seen(
-        due, at, reading.duration_s, reading.cadences, facts, verdicts, reading.raw, policy, memory
+        due,
+        at,
+        reading.duration_s,
+        reading.cadences,
+        facts,
+        verdicts,
+        reading.raw,
+        policy,
+        replace(memory, past=past),
     )

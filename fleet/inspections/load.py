@@ -10,12 +10,13 @@ from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 
-from checks.facts import NOT_CONFIGURED, Attested, Missing, Since, Vantage
+from checks.facts import NOT_CONFIGURED, Attested, FleetFacts, Missing, Since, Vantage
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
 from fleet.inspections import memory
 from fleet.inspections.attested import NOTHING_ATTESTED, attested
 from fleet.inspections.cadences import ALL_BITS, from_bits
+from fleet.inspections.neighbours import neighbourhood
 from fleet.inspections.schedule import LEASE
 from fleet.inspections.targets import Columns, Reach, reach
 from fleet.registry.arrays import rows_of
@@ -65,6 +66,7 @@ class Before(NamedTuple):
 
 
 REGISTERED: Final = tuple(one.name for one in fields(Columns))
+FIRST: Final = 11  # columns of LOAD before those
 
 
 class Home(NamedTuple):
@@ -90,6 +92,7 @@ class Due:
     is_redis_only: bool
     home: Home
     attested: Attested
+    fleet: FleetFacts
     kept: memory.Kept = memory.NOTHING_KEPT
 
     def since(self, at: datetime, run_id: str | Missing) -> Since | Missing:
@@ -120,7 +123,7 @@ def _is_other(run_id: str | Missing, before: str) -> bool | Missing:
 LOAD: Final = f"""
 SELECT s.target_id, coalesce(s.asked_at <= s.lease_until - %b::interval, false), s.is_slow,
     z.slug, z.location, p.emailengine_location, p.redis_location,
-    t.environment, t.tenant_id,
+    t.environment, t.tenant_id, p.expected_mailboxes, p.expected_replicas,
     {", ".join(f"p.{name}" for name in REGISTERED)},
     {", ".join(f"b.{name}" for name in Before._fields)}
 FROM unnest(%b::int8[], %b::int8[]) AS v(target_id, claim)
@@ -140,22 +143,30 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
     claims = {target_id: (claim, bits) for target_id, claim, bits in tokens}
     rows = rows_of(LOAD, [LEASE, list(claims), [claim for claim, _bits in claims.values()]])
     ids = [row[0] for row in rows]
-    said, kept = attested(ids, now), memory.kept(ids)
+    said, kept, around = attested(ids, now), memory.kept(ids), neighbourhood()
     return [
         _due(
             row,
             *claims[row[0]],
             said.get(row[0], NOTHING_ATTESTED),
+            around.facts(row[0], row[9], row[10]),
             kept.get(row[0], memory.NOTHING_KEPT),
         )
         for row in rows
     ]
 
 
-def _due(row: tuple[Any, ...], claim: int, bits: int, said: Attested, kept: memory.Kept) -> Due:
+def _due(
+    row: tuple[Any, ...],
+    claim: int,
+    bits: int,
+    said: Attested,
+    fleet: FleetFacts,
+    kept: memory.Kept,
+) -> Due:
     target_id, is_asked, is_slow = row[:3]
-    registered = row[9 : 9 + len(REGISTERED)]
-    before = Before._make(row[9 + len(REGISTERED) :])
+    registered = row[FIRST : FIRST + len(REGISTERED)]
+    before = Before._make(row[FIRST + len(REGISTERED) :])
     is_void = bool(before.core_unknown) and before.was_out_of_sight
     last = None
     if before.run_id and before.blocked_clients is not None:
@@ -172,6 +183,7 @@ def _due(row: tuple[Any, ...], claim: int, bits: int, said: Attested, kept: memo
         not registered[EMAILENGINE_URL],
         Home(row[7], row[8], target_id),
         said,
+        fleet,
         kept,
     )
 

@@ -92,7 +92,6 @@ def test_health_alone_while_redis_is_out_of_reach():
     ("talk", "reason"),
     [
         (captured("redis-7.0.15/busy-script"), "busy"),
-        (captured("redis-7.0.15/requirepass-not-authenticated"), "auth"),
         (captured("redis-7.0.15/maxclients-reached"), "max_clients"),
         (captured("redis-7.0.15/protected-mode-denied"), "protected_mode"),
         (saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "protocol"),
@@ -109,6 +108,15 @@ def test_emailengine_is_left_alone_while_redis_does_not_answer(talk, reason):
         f"EmailEngine is not asked while Redis does not answer: {reading.redis.text}",
         "redis.reachable",
     )
+
+
+def test_health_alone_while_redis_refuses_our_account():
+    refusing = captured("redis-7.0.15/requirepass-not-authenticated")
+    with serving(refusing) as port, emailengine(PAGES) as engine:
+        reading = probe_now(pair(port, engine.port), frozenset(Cadence))
+
+    assert (reading.redis.reason, reading.emailengine.health_status) == ("auth", 200)
+    assert engine.paths == ["/health"]
 
 
 def test_emailengine_is_left_alone_while_redis_loads():

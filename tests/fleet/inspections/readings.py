@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from fleet.history.partitions import ensure_day
+from fleet.inspections import neighbours
 from fleet.inspections.record import record
 from fleet.inspections.schedule import check_now
 from fleet.inspections.terms import forget
@@ -17,5 +18,6 @@ def visit(*pairs, now=NOW, **facts):
     make_worker(now=now)
     check_now(wanted, now)
     forget()
+    neighbours.forget()
     dues = [due for due in claimed(now) if due.target_id in wanted]
     return record([judged(due, now + timedelta(seconds=1), EVERYTHING, **facts) for due in dues])
