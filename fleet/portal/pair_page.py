@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from checks.catalog import BY_ID
+from checks.evaluate import EMAILENGINE
 from checks.facts import ENGINE_LABELS, Engine
 from checks.policy import Policy
 from checks.probes.acl import ACL_NOTES, acl_line
@@ -270,7 +271,10 @@ def _coverage(state: PairState | None) -> dict[str, int] | None:
 
 
 def _unregistered(read: reading.Reading) -> int:
-    return sum(verdict.reason == "not_configured" for verdict in read.verdicts.values())
+    return sum(
+        verdict.reason == "not_configured" and rule_id.startswith(EMAILENGINE)
+        for rule_id, verdict in read.verdicts.items()
+    )
 
 
 def _rights(read: reading.Reading, table: matrix.Matrix) -> dict[str, Any] | None:
