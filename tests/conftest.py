@@ -6,6 +6,7 @@ from pathlib import Path
 
 import django
 import pytest
+from django.conf import settings
 
 from run import keys, postgres
 
@@ -33,6 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.settings")
     if needs_database(config):
         django.setup()
+        # A password's hash takes half a second by design, and each person in a test has one.
+        settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def needs_database(config: pytest.Config) -> bool:

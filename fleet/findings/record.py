@@ -284,6 +284,8 @@ def _live(mine: Mapping[str, Row] | None) -> Live:
         live.fails.append((KINDS[row.kind], severity))
         live.critical_count += severity is Severity.CRITICAL
         live.warning_count += severity is Severity.WARNING
+        if severity is Severity.INFO:
+            continue  # a note is neither the worst of a list nor a reason to come first
         opened_at = row.opened_at
         if opened_at and (live.oldest_opened_at is None or opened_at < live.oldest_opened_at):
             live.oldest_opened_at = opened_at

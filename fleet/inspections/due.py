@@ -16,6 +16,7 @@ from typing import Final
 PHASE_STEP_MS: Final = 2_617_081
 WEEK_MS: Final = 7 * 86_400_000
 REPROBE: Final = timedelta(seconds=10)
+SETTLES: Final = timedelta(seconds=60)  # nothing is judged in EmailEngine's first minute
 
 
 # Marks: id, the target's id; now, Unix time in ms; every, the interval in ms. All bigint.

@@ -14,7 +14,7 @@ from fleet.findings.record import Judged, Live, move_findings
 from fleet.history import record as history
 from fleet.history.partitions import ensure_day
 from fleet.inspections import memory, state
-from fleet.inspections.due import REPROBE
+from fleet.inspections.due import REPROBE, SETTLES
 from fleet.inspections.evidence import keep_evidence
 from fleet.inspections.judge import Seen
 from fleet.registry.arrays import rows_of, run
@@ -44,9 +44,10 @@ UPDATE inspections_pairschedule s SET
     is_slow = v.is_slow,
     asked_at = CASE WHEN v.is_asked THEN NULL ELSE s.asked_at END,
     health_due_at = coalesce(v.health_due_at, s.health_due_at),
-    next_due_at = least(s.next_due_at, v.health_due_at)
-FROM held, unnest(%b::int8[], %b::bool[], %b::bool[], %b::timestamptz[])
-    AS v(target_id, is_slow, is_asked, health_due_at)
+    persistence_due_at = least(s.persistence_due_at, v.persistence_due_at),
+    next_due_at = least(s.next_due_at, v.health_due_at, v.persistence_due_at)
+FROM held, unnest(%b::int8[], %b::bool[], %b::bool[], %b::timestamptz[], %b::timestamptz[])
+    AS v(target_id, is_slow, is_asked, health_due_at, persistence_due_at)
 WHERE s.target_id = held.target_id AND v.target_id = held.target_id
 """
 _SETTINGS: Final = ", ".join(
@@ -128,15 +129,23 @@ def _update_schedules(visits: Sequence[Seen], live: dict[int, Live]) -> None:
         run(UPDATE_SCHEDULE, [columns[0], *columns])
 
 
-def _schedule_row(seen: Seen, live: Live) -> tuple[int, bool, bool, datetime | None] | None:
+ScheduleRow = tuple[int, bool, bool, datetime | None, datetime | None]
+
+
+def _schedule_row(seen: Seen, live: Live) -> ScheduleRow | None:
     """Give what the next visit must know; None = nothing new.
 
     While a fault of reachability is pending Redis is asked again in 10 s, so that it is known soon.
+    What could not be judged because EmailEngine had just started is read again in a minute.
     """
     due, is_slow = seen.due, seen.duration_s > SLOW_S
-    again_at = None
-    if REACHABLE in live.pending_rules:
-        again_at = seen.at + timedelta(seconds=seen.duration_s) + REPROBE
-    if is_slow == due.is_slow and not due.is_asked and again_at is None:
+    ended_at = seen.at + timedelta(seconds=seen.duration_s)
+    again_at = ended_at + REPROBE if REACHABLE in live.pending_rules else None
+    settled_at = ended_at + SETTLES if _just_started(seen) else None
+    if is_slow == due.is_slow and not due.is_asked and again_at is None and settled_at is None:
         return None
-    return due.target_id, is_slow, due.is_asked, again_at
+    return due.target_id, is_slow, due.is_asked, again_at, settled_at
+
+
+def _just_started(seen: Seen) -> bool:
+    return any(verdict.reason == "starting" for verdict in seen.verdicts.values())

@@ -36,7 +36,7 @@ BEGUN: Final = 96
 BEGUN_FOR_S: Final = 0.25
 BATCH_S: Final = 0.5  # latecomers are gathered for this long before they are recorded
 BATCH: Final = 200
-STOP_WITHIN_S: Final = 3.0
+STOP_WITHIN_S: Final = 1.5
 # Visits in hand at once: 15 s each at the worst, and 10,000 a minute must pass through.
 MOST_IN_HAND: Final = 4_000
 FILES_PER_VISIT: Final = 2

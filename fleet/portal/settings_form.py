@@ -1,4 +1,4 @@
-"""The fleet's settings as a form: intervals in seconds, and how long raw history is kept."""
+"""The fleet's settings as a form: intervals in seconds, core rules, and how long history is kept."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminIntegerFieldWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminIntegerFieldWidget
 
+from checks.catalog import RULES
 from checks.facts import Engine
 from checks.rule import Cadence
 from fleet.registry.intervals import LEAST_S, MOST_S, Intervals, interval_s
@@ -20,10 +21,12 @@ FIELDS: Final[dict[str, tuple[str, Cadence]]] = {
     "latency_s": (DEFAULT, Cadence.LATENCY),
     "persistence_s": (DEFAULT, Cadence.PERSISTENCE),
     "stats_s": (DEFAULT, Cadence.STATS),
-    "backup_s": (DEFAULT, Cadence.BACKUP),
     "upstash_health_s": (UPSTASH, Cadence.HEALTH),
     "upstash_latency_s": (UPSTASH, Cadence.LATENCY),
 }
+
+
+OF_THE_CATALOGUE: Final = [rule.id for rule in RULES if rule.is_core]
 
 
 def _seconds(label: Any, help_text: Any = "") -> forms.IntegerField:
@@ -54,18 +57,34 @@ class SettingsForm(_Form):
         _("EmailEngine's statistics"),
         _("About 70 Redis commands a round, and they write: not too often."),
     )
-    backup_s = _seconds(_("Backups"))
     upstash_health_s = _seconds(_("Health on Upstash"), _("Upstash bills every command."))
     upstash_latency_s = _seconds(_("Latency on Upstash"))
 
+    core_rules = forms.MultipleChoiceField(
+        label=_("Core rules"),
+        help_text=_(
+            "Where one of these cannot be verified, the pair is unverified or its health unknown. "
+            "What cannot be verified of the others lowers coverage only."
+        ),
+        choices=[(rule.id, rule.id) for rule in RULES],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget(),
+    )
+
     class Meta:
         model = FleetSettings
-        fields = ["raw_days"]
+        fields = ["raw_days", "core_rules"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name, (engine, cadence) in FIELDS.items():
             self.fields[name].initial = interval_s(self.instance.intervals, cadence, engine)
+        if self.instance.core_rules is None:
+            self.initial["core_rules"] = OF_THE_CATALOGUE
+
+    def clean_core_rules(self) -> list[str] | None:
+        """Store None for the catalogue's own choice, so that a later catalogue may change it."""
+        chosen: list[str] = self.cleaned_data["core_rules"]
+        return None if set(chosen) == set(OF_THE_CATALOGUE) else chosen
 
     def clean(self) -> dict[str, Any]:
         """Lay the fields over the stored intervals; overrides that have no field here stay."""

@@ -86,6 +86,7 @@ class FleetSettingsAdmin(ScopedAdmin):
                 )
             },
         ),
+        (_("What decides the lamps"), {"fields": ("core_rules",)}),
         (_("History"), {"fields": ("raw_days",)}),
     )
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from checks.facts import Missing
+from checks.facts import Engine, Missing
 from checks.rule import Cadence
 from fleet.findings.models import Finding, Transition
 from fleet.history.models import Visit
@@ -132,6 +132,25 @@ def test_a_redis_that_does_not_answer_is_asked_again_in_ten_seconds_and_opens_at
         "critical",
     )
     assert list(Visit.objects.order_by("at").values_list("outcome", flat=True)) == [0, 1, 1, 1]
+
+
+def test_what_emailengine_hid_in_its_first_minute_is_read_again_in_a_minute():
+    make_pairs(1, emailengine_url="http://ee.example.com")
+    visit(NOW, emailengine=replace(EMAILENGINE, uptime_s=4.0))
+
+    assert state().core_unknown["emailengine.queue-workers"] == "starting"
+    found = PairSchedule.objects.get()
+    assert found.persistence_due_at - NOW == timedelta(seconds=60.02)
+    assert found.next_due_at <= found.persistence_due_at
+
+
+def test_a_note_is_not_the_worst_finding_of_a_list():
+    make_pairs(1)
+    visit(NOW, engine=Engine.VALKEY)
+
+    assert Finding.objects.get().severity == "info"
+    found = state()
+    assert (found.worst_short, found.worst_rule_id, found.oldest_opened_at) == ("", "", None)
 
 
 def test_a_pending_fault_that_goes_leaves_nothing():

@@ -135,10 +135,10 @@ FORM = {
     "latency_s": 60,
     "persistence_s": 300,
     "stats_s": 300,
-    "backup_s": 3600,
     "upstash_health_s": 600,
     "upstash_latency_s": 300,
     "raw_days": 5,
+    "core_rules": [rule.id for rule in RULES if rule.is_core],
 }
 SETTINGS = "admin:registry_fleetsettings_change"
 
@@ -159,7 +159,7 @@ def test_settings_are_saved_and_other_overrides_stay(operator, is_saved):
         "latency": 60,
         "persistence": 300,
         "stats": 300,
-        "backup": 3600,
+        **({} if is_saved else {"backup": 3600}),
     }
     assert row.intervals["upstash"]["health"] == 600
     assert row.intervals.get("memurai") == ({"health": 90} if is_saved else None)
@@ -170,6 +170,20 @@ def test_an_interval_has_a_least_value(operator, seconds, is_taken):
     answer = operator.post(reverse(SETTINGS, args=[1]), {**FORM, "health_s": seconds})
 
     assert (answer.status_code == 302) is is_taken
+
+
+def test_the_page_asks_for_every_field_that_it_wants_back(operator):
+    page = operator.get(reverse(SETTINGS, args=[1])).content.decode()
+
+    assert [name for name in FORM if f'name="{name}"' not in page] == []
+
+
+def test_core_rules_are_the_catalogues_own_until_others_are_chosen(operator):
+    operator.post(reverse(SETTINGS, args=[1]), FORM)
+    assert FleetSettings.objects.get().core_rules is None
+
+    operator.post(reverse(SETTINGS, args=[1]), {**FORM, "core_rules": ["pair.rtt"]})
+    assert FleetSettings.objects.get().core_rules == ["pair.rtt"]
 
 
 def test_settings_are_one_row(operator):

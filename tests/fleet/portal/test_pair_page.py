@@ -8,7 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from checks.catalog import RULES
 from checks.facts import NOT_CONFIGURED, Missing
+from checks.rule import Kind
 from fleet.portal import matrix, reading
 from fleet.portal.pair_page import Todo
 from fleet.portal.scoped_admin import Rows
