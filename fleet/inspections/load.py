@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -165,7 +165,7 @@ def _due(
     kept: memory.Kept,
 ) -> Due:
     target_id, is_asked, zone, zone_location, emailengine_location, redis_location = row[:6]
-    columns = Columns(*row[FIRST : FIRST + len(REGISTERED)])
+    columns = _columns(row[FIRST : FIRST + len(REGISTERED)])
     before = _before(row[FIRST + len(REGISTERED) :])
     last = None
     if before.run_id and before.blocked_clients is not None:
@@ -190,6 +190,12 @@ def _due(
         fleet,
         kept,
     )
+
+
+def _columns(values: tuple[Any, ...]) -> Columns:
+    """Read what is registered; the addresses become a tuple, so that the whole can be a key."""
+    columns = Columns(*values)
+    return replace(columns, sentinel_addresses=tuple(columns.sentinel_addresses))
 
 
 def _before(columns: tuple[Any, ...]) -> Before:
