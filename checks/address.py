@@ -154,6 +154,11 @@ def _socket_path(parts: _Parts) -> str:
     return path
 
 
+def parse_endpoint(text: str, default_port: int) -> tuple[str, int]:
+    """Read `host` or `host:port`; raises AddressError."""
+    return _host_and_port(text.strip(), default_port, "an endpoint")
+
+
 def _host_and_port(authority: str, default: int, what: str) -> tuple[str, int]:
     bracketed = re.fullmatch(r"\[([^\[\]]*)\](?::(.*))?", authority)
     if bracketed:

@@ -32,6 +32,8 @@ SECRET_ENV_PREFIX = "PAIRKEEPER_SECRET_"  # noqa: S105 (a prefix of names)
 # and folders in which a unix:// target may be (empty: none in production).
 EGRESS_ALLOW: list[str] = env.list("EGRESS_ALLOW", default=[])
 EGRESS_UNIX_ROOTS: list[str] = env.list("EGRESS_UNIX_ROOTS", default=[])
+# Networks of one's own whose addresses look public: an endpoint in them counts as private.
+PRIVATE_NETWORKS: list[str] = env.list("PRIVATE_NETWORKS", default=[])
 EGRESS_ALLOW_LOOPBACK: bool = env.bool("EGRESS_ALLOW_LOOPBACK", default=PROFILE == "embedded")
 
 # The worker's own probe zone and name.

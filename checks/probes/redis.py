@@ -48,7 +48,7 @@ from checks.probes.redis_config import (
     refused,
 )
 from checks.probes.redis_info import Fields, read_info, without_info
-from checks.probes.redis_queues import read_queues
+from checks.probes.redis_queues import BILLED, read_queues
 from checks.probes.replies import Reply, classify, safe_text
 from checks.probes.tls import Tls
 from checks.probes.trips import round_trips
@@ -194,8 +194,7 @@ class _Visit:
             return self._signed_in or ping
         await self._read_more(wire)
         if self._reads_queues():
-            clock, prefix = self._fields["server_time_s"], self._target.queue_prefix or ""
-            self._fields |= await read_queues(wire, self._address.database, prefix, clock)
+            self._fields |= await self._read_queues(wire)
         if Cadence.LATENCY in self._cadences:
             self._fields["round_trips"] = await self._measure(wire, ping)
         return RedisFacts(
@@ -213,6 +212,14 @@ class _Visit:
         """Tell whether EmailEngine's queues are due: with stats, which persistence brings along."""
         is_due = Cadence.STATS in self._cadences or Cadence.PERSISTENCE in self._cadences
         return self._target.queue_prefix is not None and (is_due or self.is_widened)
+
+    async def _read_queues(self, wire: Wire) -> Fields:
+        if self._engine is Engine.UPSTASH:
+            return {"queues": BILLED, "deliveries": BILLED}
+        prefix = self._target.queue_prefix or ""
+        return await read_queues(
+            wire, self._address.database, prefix, self._fields["server_time_s"]
+        )
 
     async def _read_health(self, wire: Wire) -> str | Missing:
         """Sign in and send the batch of every visit; return what PING said."""

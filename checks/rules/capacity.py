@@ -31,7 +31,10 @@ from checks.rule import (
     rule,
     unknown,
 )
-from checks.rules.memory import ceiling_for, ram_of
+from checks.rules.memory import Ceiling, Ram, ceiling_for, ram_of
+
+# What an EmailEngine with some mailboxes soon needs: a ceiling made for less would be reached.
+LEAST_USED_BYTES: Final = 128 * MIB
 
 # --- A ceiling at all
 
@@ -104,7 +107,7 @@ def maxmemory_set(facts: PairFacts, _: Limits) -> Verdict:
     if maxmemory:
         return passed(maxmemory_bytes=maxmemory)
     used = known(redis.used_memory_bytes)
-    room = ceiling_for(used, ram_of(facts))
+    room = _first_ceiling(used, ram_of(facts))
     return failed(
         f"Redis has no maxmemory and uses {size(used)}: it grows until the system ends it; "
         "it should have a ceiling",
@@ -116,6 +119,12 @@ def maxmemory_set(facts: PairFacts, _: Limits) -> Verdict:
         suggested_maxmemory_bytes=room.size_bytes,
         needed_ram_bytes=room.needed_ram_bytes,
     )
+
+
+def _first_ceiling(used_bytes: int, ram: Ram | None) -> Ceiling:
+    """Work out a ceiling that a new server does not reach with its first mailboxes."""
+    roomy = ceiling_for(max(used_bytes, LEAST_USED_BYTES), ram)
+    return roomy if roomy.fits else ceiling_for(used_bytes, ram)
 
 
 # --- A ceiling for the mailboxes

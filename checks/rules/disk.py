@@ -23,6 +23,7 @@ from checks.rule import (
     rule,
     unknown,
 )
+from checks.rules.writes import AFTER_REWRITE
 
 PROVIDED: Final = (Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB)
 
@@ -159,6 +160,7 @@ WRITE_FAILED = Remediation(
             "the file small:"
         ),
         Code("BGREWRITEAOF"),
+        *AFTER_REWRITE,
     ),
     durable="Watch the free space of that disk, and keep at least the size of the data free on it.",
     verify=(Code("INFO persistence"), "must answer aof_last_write_status:ok."),

@@ -119,14 +119,18 @@ PASSWORD = Remediation(
             "connections name that user:"
         ),
         Code("CLIENT LIST"),
-        "Give this portal its own account (the pair's form shows the line), then close the default one:",
-        Code("ACL SETUSER default off"),
+        (
+            "Give this portal its own account (the pair's form shows the line), then let the default one "
+            "want another password:"
+        ),
+        Code("CONFIG SET requirepass CHOOSE-ANOTHER-PASSWORD"),
+        "From then on you sign in with that password yourself.",
     ),
     durable="ACL SAVE where {conf} names an aclfile; else CONFIG REWRITE, which writes the user lines.",
     verify=(Code("PING"), "without signing in must answer NOAUTH."),
     risk="Closing the default account first locks EmailEngine out: it stops at its next connection. "
-    "Redis 6.0 does not know &*: leave it out there.",
-    undo=Code("ACL SETUSER default on"),
+    "Switching it off instead locks you out too. Redis 6.0 does not know &*: leave it out there.",
+    undo=Code('CONFIG SET requirepass ""'),
     dragonfly=Steps(
         now="Restart Dragonfly with the argument below, after a snapshot, and put the password into "
         "EENGINE_REDIS and into the pair.",
@@ -270,7 +274,7 @@ LEAST_RIGHTS = Remediation(
         "What the present account {account} has too much: {excess}.",
     ),
     durable="ACL SAVE where {conf} names an aclfile; else CONFIG REWRITE, which writes the user lines.",
-    verify=(Code("ACL WHOAMI"), "of this portal's connection must answer the new account."),
+    verify=(Code("ACL GETUSER pairkeeper"), "must list the rights of that line, and no others."),
     risk="EmailEngine keeps its own account and notices nothing.",
     undo=Code("ACL DELUSER pairkeeper"),
     upstash=Steps(

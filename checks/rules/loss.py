@@ -302,8 +302,8 @@ def _refused(facts: PairFacts, refusal: Missing) -> Verdict:
     since = facts.since
     if isinstance(since, Missing) or isinstance(since.last_answer_s, Missing):
         raise Unknown(behind)
-    emailengine = known(facts.emailengine)
-    if emailengine.health_status != 200:
+    emailengine = facts.emailengine
+    if isinstance(emailengine, Missing) or emailengine.health_status != 200:
         raise Unknown(behind)
     return failed(
         f"Redis accepted the stored credentials {duration(since.last_answer_s)} ago and refuses them "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, NamedTuple
 
-from checks.facts import Attested, Missing, PairFacts, RedisFacts, known, or_else
+from checks.facts import Attested, FleetFacts, Missing, PairFacts, RedisFacts, known, or_else
 from checks.render import MIB, percent, size
 from checks.rule import (
     JSON,
@@ -210,16 +210,18 @@ class View(NamedTuple):
 def memory_headroom(facts: PairFacts, limits: HeadroomLimits) -> Verdict:
     """Judge used memory as a share of what Redis may use, the worst of two views (ratio, 0 to 1).
 
-    used_memory against maxmemory, or against RAM where none is set; and RSS against RAM. Saving
-    an RDB snapshot forks and copies pages as they change; a full server ends there. RAM as INFO
-    tells it is the host's, not the container's: an estimate, which proves a fail but no pass.
+    used_memory against maxmemory, or against RAM where none is set; and RSS against RAM, with the
+    RSS of the other registered servers on the host. Saving an RDB snapshot forks and copies pages
+    as they change; a full server ends there. RAM as INFO tells it is the host's, not the
+    container's: an estimate, which proves a fail but no pass.
 
     Source: S0 and S1, memory below 80 % in normal load. The step to critical and the gap between
     entering and leaving are ours.
     """
     redis = known(facts.redis)
     ram = ram_of(facts)
-    views = list(_views(redis, ram))
+    fleet = or_else(facts.fleet, FleetFacts())
+    views = list(_views(redis, ram, fleet.other_rss_bytes))
     counted = [v for v in views if not v.is_estimate or v.ratio >= limits.warn_used_ratio]
     if not counted:
         return _unattested(views)
@@ -231,7 +233,7 @@ def memory_headroom(facts: PairFacts, limits: HeadroomLimits) -> Verdict:
     return _tight(redis, ram, worst, limits)
 
 
-def _views(redis: RedisFacts, ram: Ram | None) -> Iterator[View]:
+def _views(redis: RedisFacts, ram: Ram | None, others_rss_bytes: int) -> Iterator[View]:
     maxmemory, used = known(redis.maxmemory_bytes), known(redis.used_memory_bytes)
     if maxmemory:
         yield View("maxmemory", used, maxmemory, is_estimate=False, cause="maxmemory")
@@ -241,7 +243,8 @@ def _views(redis: RedisFacts, ram: Ram | None) -> Iterator[View]:
         yield View("RAM", used, ram.size_bytes, not ram.is_attested, "ram")
     rss = redis.used_memory_rss_bytes
     if not isinstance(rss, Missing):
-        yield View("RAM, by RSS", rss, ram.size_bytes, not ram.is_attested, "ram")
+        held = rss + others_rss_bytes
+        yield View("RAM, by RSS", held, ram.size_bytes, not ram.is_attested, "ram")
 
 
 def _unattested(views: list[View]) -> Verdict:

@@ -98,6 +98,16 @@ MISCONF_RDB = Remediation(
     elasticache=Steps(now=_WHERE, effect=Effect.CONSOLE),
     memorydb=Steps(now=_WHERE, effect=Effect.CONSOLE),
 )
+# Redis 6.2 throws its unwritten changes away when the rewrite has them, and looks at the disk again
+# only with the next change, which it refuses. SCRIPT LOAD is written there, and refused nowhere.
+# Source: aof.c of 6.2, and tests/live.
+AFTER_REWRITE: Final = (
+    (
+        "Once it has ended, give Redis something harmless to write: before version 7 it may not notice "
+        "otherwise that it can write again."
+    ),
+    Code('SCRIPT LOAD "return 1"'),
+)
 MISCONF_AOF = Remediation(
     why=_REFUSED,
     do="Make Redis able to write its AOF",
@@ -107,11 +117,7 @@ MISCONF_AOF = Remediation(
             "again by itself. Where the file only grew too large, rewrite it:"
         ),
         Code("BGREWRITEAOF"),
-        (
-            "Once it has ended, give Redis something harmless to write: before version 7 it may not "
-            "notice otherwise that it can write again."
-        ),
-        Code('SCRIPT LOAD "return 1"'),
+        *AFTER_REWRITE,
     ),
     durable="Keep room for two AOFs in the data folder: a rewrite writes a second one.",
     verify=(Code("INFO persistence"), "must answer aof_last_write_status:ok."),
@@ -211,6 +217,8 @@ def accepts_writes(facts: PairFacts, _: Limits) -> Verdict:
         return unread(Missing("depends_on", text, "redis.endpoint-role"))
     if isinstance(redis.ping, Missing) and redis.ping.reason not in ANSWERED:
         return unread(Missing("depends_on", redis.ping.text, "redis.reachable"))
+    if redis.is_loading is True:  # it may refuse us PING and yet tell this
+        return unread(Missing("depends_on", "Redis is loading its dataset", "redis.reachable"))
     blocks = list(blocks_of(redis))
     if blocks:
         return _refused(redis, blocks, facts)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fleet.findings.models import Finding
-from fleet.portal import filters, finding_list, finding_page
+from fleet.portal import acknowledge, filters, finding_list, finding_page
 from fleet.portal.scoped_admin import ScopedAdmin
 
 
@@ -84,8 +84,13 @@ class FindingAdmin(ScopedAdmin):
         return finding_list.age_cell(finding)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the part of the page that a new reading changes."""
+        """Add the part of the page that a new reading changes, and its acknowledgement."""
         return [
+            path(
+                "<int:finding_id>/acknowledge/",
+                acknowledge.accept,
+                name="findings_finding_acknowledge",
+            ),
             path("<int:finding_id>/body/", finding_page.body, name="findings_finding_body"),
             *super().get_urls(),
         ]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from checks.catalog import BY_ID
 from fleet.findings.models import Finding, Transition
@@ -27,7 +28,8 @@ def acknowledge(finding_id: int, reason: str, by_id: int | None, at: datetime) -
     pair anew, and takes what it finds as the new baseline. Raises AcknowledgeError.
     """
     if len(reason.strip()) < LEAST_REASON:
-        raise AcknowledgeError(f"A reason of {LEAST_REASON} letters or more is wanted")
+        text = _("Give a reason of %(least)d letters or more.")
+        raise AcknowledgeError(text % {"least": LEAST_REASON})
     with transaction.atomic():
         target_id = Finding.objects.values_list("target_id", flat=True).get(pk=finding_id)
         PairSchedule.objects.select_for_update().filter(target_id=target_id).first()
@@ -50,9 +52,11 @@ def may_acknowledge(finding: Finding) -> bool:
 
 def _refuse_others(finding: Finding) -> None:
     if finding.state != Finding.State.OPEN:
-        raise AcknowledgeError(f"Finding {finding.pk} is not open: it is {finding.state}")
+        raise AcknowledgeError(_("This finding is not open any more."))
     if not may_acknowledge(finding):
-        raise AcknowledgeError(f"{finding.rule_id} ends by itself once it passes")
+        raise AcknowledgeError(
+            _("%(rule)s ends by itself once it passes.") % {"rule": finding.rule_id}
+        )
 
 
 def _close(finding: Finding, reason: str, by_id: int | None, at: datetime) -> None:

@@ -42,6 +42,8 @@ class Draft:
     redis_ca: str = field(default="", repr=False)
     redis_tls_verify: bool = True
     redis_tls_name: str = ""
+    sentinel_addresses: tuple[str, ...] = ()
+    sentinel_master: str = ""
     emailengine_url: str = ""
     emailengine_prefix: str = ""
     metrics_token: str = field(default="", repr=False)

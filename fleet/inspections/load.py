@@ -165,7 +165,7 @@ def _due(
     kept: memory.Kept,
 ) -> Due:
     target_id, is_asked, is_slow = row[:3]
-    registered = row[FIRST : FIRST + len(REGISTERED)]
+    registered = _hashable(row[FIRST : FIRST + len(REGISTERED)])
     before = Before._make(row[FIRST + len(REGISTERED) :])
     is_void = bool(before.core_unknown) and before.was_out_of_sight
     last = None
@@ -186,6 +186,11 @@ def _due(
         fleet,
         kept,
     )
+
+
+def _hashable(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Make the Sentinels' addresses a tuple, so that the whole can be a key."""
+    return tuple(tuple(one) if isinstance(one, list) else one for one in values)
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,9 @@ from checks.remedy import title
 from checks.render import duration, milliseconds, percent, size
 from checks.rule import JSON, Rule
 from fleet.findings.models import Finding, Transition
+from fleet.inspections.acknowledge import may_acknowledge
 from fleet.portal import addresses, marks, pair_list, pair_page, reading
+from fleet.portal.acknowledge import may_accept
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
 from fleet.registry.models import Pair, Target
 
@@ -66,6 +68,8 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         "others": _others(rows, finding),
         "others_url": addresses.findings(rule=finding.rule_id),
         "live": _live_again(rows, finding),
+        "is_for_people": may_acknowledge(finding),
+        "may_accept": may_accept(rows, finding),
     }
 
 
@@ -104,6 +108,8 @@ def _moves(rows: Rows, finding: Finding) -> list[dict[str, Any]]:
 def _mark(move: Transition) -> str:
     if move.cause in (Transition.Cause.RESOLVED, Transition.Cause.WITHDRAWN):
         return move.cause
+    if move.cause == Transition.Cause.ACKNOWLEDGED:
+        return Transition.Cause.RESOLVED.value
     return move.to_severity or "info"
 
 

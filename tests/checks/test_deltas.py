@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.codec import decode, encode
-from checks.deltas import FIRST, GAP, YOUNG_DAY, Memory, add, compare, rise, rises, total
+from checks.counters import add, rise, rises, total
+from checks.deltas import FIRST, GAP, YOUNG_DAY, Memory, compare
 from checks.facts import NOT_CONFIGURED, NOT_READ, Missing, Queue, Since
 from tests.checks.pairs import EMAILENGINE, NOW_S, REDIS
 

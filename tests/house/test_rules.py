@@ -85,7 +85,12 @@ SHIPPED = {
 ID = re.compile(r"(redis|emailengine|backup|pair)(\.[a-z]+(-[a-z]+)*)")
 SEVERITIES = ("info", "warning", "critical")
 UNITS = ("ratio", "s", "ms", "us", "bytes", "count", "iops", "times", "version", "pairs")
-IDENTIFIERS = {"port", "database", "health_status", "emailengine_health_status"}  # numbers, not amounts
+IDENTIFIERS = {
+    "port",
+    "database",
+    "health_status",
+    "emailengine_health_status",
+}  # numbers, not amounts
 # Read of the connection itself: there whenever Redis answered.
 CONNECTION = {"host", "port", "database", "is_tls", "path", "engine", "edition"}
 CONFIG = {

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import redis as client
 
+from checks.facts import Attested, Engine, FleetFacts, Trend
+from checks.probes.acl import acl_line
 from checks.rule import Outcome
+from tests.checks.pairs import SINCE
 from tests.live.patients import Fault, Patient, until
 
 PASSWORD = "correct-horse"
@@ -73,25 +76,25 @@ def hang_saving(patient: Patient) -> None:
     admin.config_set("rdb-key-save-delay", "500000")
     admin.mset({f"key:{number}": "x" for number in range(100)})
     admin.bgsave()
-    child = until(lambda: saving_process(patient))
+    child = until(lambda: working_child(patient))
     os.kill(child, signal.SIGSTOP)
     admin.config_set("rdb-key-save-delay", "0")
     until(lambda: admin.info("persistence")["rdb_current_bgsave_time_sec"] > 2)
 
 
 def end_saving(patient: Patient) -> None:
-    os.kill(saving_process(patient), signal.SIGKILL)
+    os.kill(working_child(patient), signal.SIGKILL)
     admin = patient.admin()
     until(lambda: not admin.info("persistence")["rdb_bgsave_in_progress"])
 
 
-def saving_process(patient: Patient) -> int:
-    """Find the server's child that saves; 0 where there is none."""
+def working_child(patient: Patient) -> int:
+    """Find the server's child that saves or rewrites; 0 where there is none."""
     server = patient.server.process_id
     found = [int(one) for one in children(server)]
     deeper = [int(two) for one in found for two in children(one)]
-    saving = [one for one in (*deeper, *found) if b"bgsave" in title(one)]
-    return saving[0] if saving else 0
+    working = [one for one in (*deeper, *found) if re.search(rb"bgsave|aof-rewrite", title(one))]
+    return working[0] if working else 0
 
 
 def children(process_id: int) -> list[str]:
@@ -230,6 +233,42 @@ def serve_one_slot(patient: Patient) -> None:
     admin.set("a", "1")
 
 
+# --- Accounts, clients and the AOF
+
+
+def own_account(patient: Patient) -> None:
+    """Run the line that the pair's form shows, and register its account."""
+    line = acl_line(Engine.REDIS).replace("CHOOSE-A-PASSWORD", PASSWORD)
+    patient.paste(line)
+    patient.account, patient.secret = "pairkeeper", PASSWORD
+
+
+def crowd(patient: Patient) -> None:
+    """Hold 18 of 20 connections."""
+    for _ in range(17):
+        patient.with_it.enter_context(client.Redis.from_url(patient.url)).ping()
+    assert patient.admin().ping()
+
+
+def narrow_buffer(patient: Patient) -> None:
+    patient.admin().config_set("client-output-buffer-limit", "pubsub 1048576 524288 10")
+
+
+def break_rewriting(patient: Patient) -> None:
+    """Let a rewrite be killed, as the system does when memory is short."""
+    admin = patient.admin()
+    admin.config_set("rdb-key-save-delay", "500000")
+    admin.mset({f"key:{number}": "x" for number in range(100)})
+    admin.bgrewriteaof()
+    os.kill(until(lambda: working_child(patient)), signal.SIGKILL)
+    until(lambda: admin.info("persistence")["aof_last_bgrewrite_status"] == "err")
+    admin.config_set("rdb-key-save-delay", "0")
+
+
+def store_admin_password(patient: Patient) -> None:
+    patient.password = "CHOOSE-ANOTHER-PASSWORD"
+
+
 # --- Stalls
 
 
@@ -261,6 +300,7 @@ def turns(other: client.Redis, wanted_s: float) -> int:
     return int(TRIAL_TURNS * wanted_s / (time.perf_counter() - begun))
 
 
+ONLY_WHEN_ASKED = ("appendonly", "yes", "auto-aof-rewrite-percentage", "0")
 FULL = ("maxmemory", "20mb", "save", "")
 FAULTS = (
     Fault(
@@ -298,7 +338,7 @@ FAULTS = (
     Fault(
         "redis.accepts-writes",
         "misconf-aof",
-        options=("appendonly", "yes", "auto-aof-rewrite-percentage", "0"),
+        options=ONLY_WHEN_ASKED,
         spoil=fill_disk_of_aof,
         person={"Once it has ended": await_rewrite},
     ),
@@ -352,6 +392,53 @@ FAULTS = (
         limits={"warn_running_s": 1},
     ),
     Fault("redis.tcp-keepalive", options=("tcp-keepalive", "0")),
+    Fault("redis.maxmemory-set", "unset"),
+    Fault(
+        "redis.memory-provisioning",
+        options=("maxmemory", "100mb"),
+        known={
+            "fleet": FleetFacts(expected_mailboxes_count=100),
+            "trend": Trend(highest_used_bytes=80_000_000),
+        },
+    ),
+    Fault(
+        "redis.aof-disk",
+        "always",
+        options=("appendonly", "yes", "appendfsync", "always"),
+        known={"attested": Attested(disk_iops=20_000)},
+    ),
+    Fault(
+        "redis.aof-last-status",
+        "write",
+        options=ONLY_WHEN_ASKED,
+        spoil=fill_disk_of_aof,
+        person={"Once it has ended": await_rewrite},
+    ),
+    Fault(
+        "redis.aof-last-status",
+        "rewrite",
+        options=ONLY_WHEN_ASKED,
+        spoil=break_rewriting,
+    ),
+    Fault(
+        "redis.clients-headroom",
+        "crowded",
+        options=("maxclients", "20"),
+        spoil=crowd,
+        known={"since": SINCE},
+    ),
+    Fault("redis.pubsub-buffers", "limit", spoil=narrow_buffer, known={"since": SINCE}),
+    Fault("redis.idle-timeout", options=("timeout", "300")),
+    Fault(
+        "redis.access-control",
+        "open",
+        person={
+            "Give this portal its own account": own_account,
+            "sign in with that password yourself": store_admin_password,
+        },
+        answers="NOAUTH",
+    ),
+    Fault("redis.probe-privilege", person={"Run it on": own_account}),
     Fault(
         "redis.stall",
         spoil=hog,

@@ -16,7 +16,7 @@ from checks.address import parse_redis_url
 from checks.catalog import BY_ID
 from checks.egress import EgressRules
 from checks.evaluate import evaluate
-from checks.facts import NOT_CONFIGURED, Attested, PairFacts, Vantage
+from checks.facts import NOT_CONFIGURED, PairFacts, Vantage
 from checks.policy import lay, parse
 from checks.probes.redis import RedisTarget, probe_redis
 from checks.remedy import Piece, RenderedRemediation, Server, render
@@ -32,7 +32,9 @@ WITHIN_S = 15.0
 
 @dataclass
 class Patient:
-    """One server in treatment. A person's doings may move it: another URL, another password.
+    """One server in treatment. A person's doings may move it: another URL, another account.
+
+    password is for all who talk to it; account and secret are the portal's own, where it has one.
 
     said is what the last command answered; with_it are servers and clients that end with it;
     end_trouble stops whoever makes the trouble from outside.
@@ -44,6 +46,8 @@ class Patient:
     with_it: ExitStack
     start: Callable[..., Any]
     password: str = field(default="", repr=False)
+    account: str = ""
+    secret: str = field(default="", repr=False)
     said: str = ""
     end_trouble: Callable[[], object] = bool
 
@@ -53,9 +57,11 @@ class Patient:
 
     def read(self) -> PairFacts:
         """Visit it as the portal does."""
-        target = RedisTarget(parse_redis_url(self.url), self.password, rules=RULES)
+        address = replace(parse_redis_url(self.url), user=self.account)
+        target = RedisTarget(address, self.secret or self.password, rules=RULES)
         facts = asyncio.run(probe_redis(target, READ)).facts
-        return PairFacts(facts, NOT_CONFIGURED, Vantage("here"), attested=self.fault.attested)
+        known = self.fault.known
+        return replace(PairFacts(facts, NOT_CONFIGURED, Vantage("here")), **known)
 
     def judge(self) -> tuple[PairFacts, Verdict]:
         """Read it, and judge it by the fault's rule."""
@@ -72,7 +78,8 @@ class Patient:
     def paste(self, line: str) -> str:
         """Give a line to the command-line client as a person would; an error reply fails the test."""
         self.said = pasted(self.url, line, self.password)
-        assert not ERROR.match(self.said), f"{line}: {self.said}"
+        is_wanted = self.fault.answers and self.said.startswith(self.fault.answers)
+        assert is_wanted or not ERROR.match(self.said), f"{line}: {self.said}"
         return self.said
 
     def follow(self, pieces: tuple[Piece, ...]) -> None:
@@ -117,6 +124,8 @@ class Fault:
 
     spoil puts it in place. person maps a phrase of the remediation's prose to what a person does
     there. limits are the policy it is judged by, where the default would take an hour to reach.
+    known is what the portal knows beside the reading: parts of PairFacts. answers is the error
+    that a command of the remediation's verification must be given.
     """
 
     rule: str
@@ -125,7 +134,8 @@ class Fault:
     spoil: Act = started_so
     person: Mapping[str, Act] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
-    attested: Attested = field(default_factory=Attested)
+    known: Mapping[str, Any] = field(default_factory=dict)
+    answers: str = ""
 
     @property
     def name(self) -> str:

@@ -24,6 +24,23 @@ def test_the_ceiling_advised_holds_the_data_twice():
     assert verdict.evidence["suggested_maxmemory_bytes"] == 2 * GIB
 
 
+@pytest.mark.parametrize(
+    ("ram_mib", "suggested_mib"),
+    [
+        (16 * 1024, 256),  # two MiB would be full with the first mailbox
+        (300, 2),  # a host too small for more
+    ],
+)
+def test_the_ceiling_advised_for_a_new_server_is_no_trap(ram_mib, suggested_mib):
+    facts = facts_with(
+        maxmemory_bytes=0, used_memory_bytes=1 * MIB, system_memory_bytes=ram_mib * MIB
+    )
+
+    evidence = maxmemory_set.judge(facts).evidence
+
+    assert evidence["suggested_maxmemory_bytes"] == suggested_mib * MIB
+
+
 def test_a_small_host_wants_ram_first():
     facts = facts_with(maxmemory_bytes=0, used_memory_bytes=4 * GIB, system_memory_bytes=5 * GIB)
 

@@ -133,7 +133,7 @@ REFUSED = Missing("auth", "WRONGPASS invalid username-password pair")
     [
         ({}, "fail", None),
         ({"emailengine": {"health_status": 500}}, "unknown", "depends_on"),
-        ({"emailengine": NOT_CONFIGURED}, "not_applicable", "not_configured"),
+        ({"emailengine": NOT_CONFIGURED}, "unknown", "depends_on"),
         ({"since": {"last_answer_s": FIRST}}, "unknown", "depends_on"),
         ({"since": FIRST}, "unknown", "depends_on"),
     ],

@@ -157,3 +157,14 @@ def test_a_suggested_ceiling_leaves_room_and_fits(used, ram, suggested, fits):
 )
 def test_ram_is_attested_or_estimated(attested, seen, ram):
     assert ram_of(facts_with(attested=attested, system_memory_bytes=seen)) == ram
+
+
+def test_other_servers_on_the_host_count_by_their_rss():
+    facts = facts_with(
+        used_memory_rss_bytes=1 * GIB,
+        attested={"ram_bytes": 10 * GIB},
+        fleet={"other_rss_bytes": 8 * GIB},
+    )
+    verdict = memory_headroom.judge(facts)
+
+    assert (verdict.severity, verdict.evidence["used_bytes"]) == ("critical", 9 * GIB)

@@ -19,6 +19,12 @@ def test_a_healthy_redis_takes_writes():
     assert accepts_writes.judge(facts_with()) == passed(state="nothing blocks writes")
 
 
+def test_a_loading_redis_that_refuses_us_ping_is_not_said_to_take_writes():
+    verdict = accepts_writes.judge(facts_with(ping=HIDDEN, is_loading=True))
+
+    assert (verdict.outcome, verdict.depends_on) == (Outcome.UNKNOWN, "redis.reachable")
+
+
 def test_misconf_is_what_ping_says():
     verdict = accepts_writes.judge(facts_with(ping=MISCONF_RDB, rdb_last_bgsave_status="err"))
 

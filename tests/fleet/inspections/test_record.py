@@ -48,7 +48,11 @@ def test_a_healthy_pair():
     found = state()
     assert (found.compliance, found.health, found.rank) == ("compliant", "healthy", 6)
     assert (found.compliance_since, found.health_since) == (NOW, NOW)
-    assert (found.engine, found.version, found.emailengine_version) == ("redis", "7.2.6", EMAILENGINE.version)
+    assert (found.engine, found.version, found.emailengine_version) == (
+        "redis",
+        "7.2.6",
+        EMAILENGINE.version,
+    )
     assert (found.rtt_us, found.rtt_vantage) == (400, "EmailEngine")
     assert (found.used_ratio, found.ceiling_bytes) == (0.25, 4 * GIB)
     assert found.core_unknown == {}
