@@ -17,6 +17,8 @@ def row(**fields) -> tuple:
         "redis_ca": "",
         "redis_tls_verify": True,
         "redis_tls_name": "",
+        "sentinel_addresses": (),
+        "sentinel_master": "",
         "emailengine_url": "",
         "emailengine_prefix": "",
         "metrics_token": "",
