@@ -47,7 +47,7 @@ def dispatch() -> None:
     """Send what is due to the workers of its zone. Any number may run at once."""
     with database_may_fail("dispatch"):
         now = timezone.now()
-        dispatch_due(now, _send)
+        dispatch_due(now, send)
         for test_id, zone in claim_tests(now):
             try_connection.apply_async(
                 args=[test_id], queue=f"zone.{zone}.now", expires=TEST_EXPIRES_S
@@ -68,7 +68,7 @@ def try_connection(test_id: int) -> None:
         run_test(test_id)
 
 
-def _send(shard: Shard) -> None:
+def send(shard: Shard) -> None:
     inspect_pairs.apply_async(
         args=[shard.tokens, shard.kind == "slow"], queue=shard.queue, expires=EXPIRES_S
     )
