@@ -33,6 +33,7 @@ PATIENCE_S: Final = 2.0
 # Visits begun at once: more would only wait for each other, and look slow. One that takes longer
 # than this counts no more, so that a dead target holds up nobody.
 BEGUN: Final = 96
+SLOW_BEGUN: Final = 256
 BEGUN_FOR_S: Final = 0.25
 BATCH_S: Final = 0.5  # latecomers are gathered for this long before they are recorded
 BATCH: Final = 200
@@ -85,7 +86,7 @@ class Room:
         self._loop = asyncio.new_event_loop()
         self._is_open = threading.Event()
         self._clients: Clients | None = None
-        self._gate = Gate(BEGUN, BEGUN_FOR_S)
+        self._gates = Gate(BEGUN, BEGUN_FOR_S), Gate(SLOW_BEGUN, BEGUN_FOR_S)
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = (
             threading.Thread(target=self._run, name="visits", daemon=True),
@@ -105,7 +106,7 @@ class Room:
         return self._visit_all(dues, policies, PATIENCE_S, is_slow=False)
 
     def visit_slow(self, dues: Sequence[Due], policies: Policies) -> list[Seen] | None:
-        """Visit pairs that took long the last time: all at once, and all are recorded as they come.
+        """Visit pairs that took long the last time: apart from the others, recorded as they come.
 
         None where there is no room for them: half of it is kept for the quick ones.
         """
@@ -155,22 +156,19 @@ class Room:
     def _begin(self, dues: Sequence[Due], collection: Collection, is_slow: bool) -> None:  # noqa: FBT001  a callback
         if self._clients is None:
             self._clients = Clients()
-        gate = None if is_slow else self._gate
+        gate = self._gates[is_slow]
         for due in dues:
             task = self._loop.create_task(self._visit(due, self._clients, collection, gate))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _visit(
-        self, due: Due, clients: Clients, collection: Collection, gate: Gate | None
-    ) -> None:
-        token = await gate.enter() if gate else None
+    async def _visit(self, due: Due, clients: Clients, collection: Collection, gate: Gate) -> None:
+        token = await gate.enter()
         at = timezone.now()
         try:
             seen = judge(due, at, await read(due, clients), collection.policies.of(*due.home))
         finally:
-            if gate:
-                gate.leave(token)
+            gate.leave(token)
             with self._space:
                 self._in_hand -= 1
                 self._space.notify_all()

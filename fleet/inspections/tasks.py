@@ -49,7 +49,7 @@ def dispatch() -> None:
     """Send what is due to the workers of its zone. Any number may run at once."""
     with database_may_fail("dispatch"):
         now = timezone.now()
-        dispatch_due(now, _send)
+        dispatch_due(now, send)
         for test_id, zone in claim_tests(now):
             try_connection.apply_async(
                 args=[test_id], queue=f"zone.{zone}.now", expires=TEST_EXPIRES_S
@@ -79,7 +79,7 @@ def try_policy(run_id: int) -> None:
         run_dry(run_id, timezone.now())
 
 
-def _send(shard: Shard) -> None:
+def send(shard: Shard) -> None:
     inspect_pairs.apply_async(
         args=[shard.tokens, shard.kind == "slow"], queue=shard.queue, expires=EXPIRES_S
     )

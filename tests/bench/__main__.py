@@ -1,0 +1,105 @@
+"""python -m tests.bench: measure the budgets, print a table, write bench.json."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+
+from tests.bench import exporter, latency, rounds
+from tests.bench.stage import Stage, stage
+
+OUTPUT = Path("bench.json")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value against its budget; no budget: for information."""
+
+    name: str
+    value: float
+    unit: str
+    budget: float | None
+    ok: bool
+
+    @classmethod
+    def at_most(cls, name: str, value: float, unit: str, budget: float | None = None) -> "Figure":
+        """A figure that must not be larger than its budget."""
+        return cls(name, round(value, 4), unit, budget, budget is None or value <= budget)
+
+    @classmethod
+    def at_least(cls, name: str, value: float, unit: str, budget: float) -> "Figure":
+        """A figure that must not be smaller than its budget."""
+        return cls(name, round(value, 4), unit, budget, value >= budget)
+
+
+def main() -> int:
+    """Measure everything; 1 where a budget is missed."""
+    figures = []
+    with OUTPUT.open("w", encoding="utf-8") as sink:
+        for figure in measured():
+            figures.append(figure)
+            sink.write(json.dumps(asdict(figure)) + "\n")
+            sink.flush()
+            print(line(figure), flush=True)
+    return 0 if all(figure.ok for figure in figures) else 1
+
+
+def measured() -> Iterator[Figure]:
+    """Give figure after figure; budgets are those of the design."""
+    median_us, p95_us = latency.measure()
+    yield Figure.at_most("rtt_error_median", median_us, "us", 200)
+    yield Figure.at_most("rtt_error_p95", p95_us, "us", 500)
+    yield Figure.at_most("emailengine_round_cpu", rounds.measure(), "ms", 1.2)
+    with stage() as stand:
+        django.setup()
+        call_command("migrate", verbosity=0)
+        yield from visits(stand)
+        yield from beside(stand)
+
+
+def visits(stand: Stage) -> Iterator[Figure]:
+    """Redis-only visits of the health and latency groups, probe to committed row."""
+    # Its modules need the settings, whose environment the stage has just given.
+    from tests.bench import visits as flat_out  # noqa: PLC0415
+
+    flat_out.register(stand)
+    spent = flat_out.measure(stand)
+    yield Figure.at_most("visit_cpu", spent.ours_ms, "ms", 0.6)
+    yield Figure.at_most("visit_cpu_worker", spent.per_visit_ms(spent.worker_s), "ms")
+    yield Figure.at_most("visit_cpu_dispatch", spent.per_visit_ms(spent.dispatch_s), "ms")
+    yield Figure.at_most("visit_cpu_database", spent.per_visit_ms(spent.database_s), "ms")
+    yield Figure.at_most("visit_cpu_broker", spent.per_visit_ms(spent.broker_s), "ms")
+    yield Figure.at_most(
+        "visit_cpu_monitored_redis", spent.per_visit_ms(spent.monitored_s), "ms", 0.6
+    )
+    rate = spent.visits * 60 / spent.wall_s
+    yield Figure.at_least("visits_per_minute", rate, "1/min", 30_000)
+    yield Figure.at_most("wal_per_visit", spent.wal_bytes / spent.visits, "B", 700)
+    yield Figure.at_most("history_row", flat_out.history_row_bytes(), "B", 260)
+    yield Figure.at_most("dispatch_10000_pairs", flat_out.dispatch_10000_s(stand), "s")
+
+
+def beside(stand: Stage) -> Iterator[Figure]:
+    """The same servers by redis_exporter, where it is installed."""
+    path = exporter.program()
+    if path is None:
+        print("  redis_exporter is not installed: not measured beside us", flush=True)
+        return
+    own_ms, monitored_ms = exporter.measure(stand, path)
+    yield Figure.at_most("redis_exporter_cpu", own_ms, "ms")
+    yield Figure.at_most("redis_exporter_cpu_monitored_redis", monitored_ms, "ms")
+
+
+def line(figure: Figure) -> str:
+    """Write one line of the table."""
+    budget = "" if figure.budget is None else f"budget {figure.budget:g}"
+    mark = " " if figure.budget is None else "✓" if figure.ok else "✗"
+    return f"{mark} {figure.name:36} {figure.value:>12,.3f} {figure.unit:6} {budget}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
