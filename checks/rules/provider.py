@@ -79,8 +79,13 @@ def dragonfly_lua_flags(facts: PairFacts, _: Limits) -> Verdict:
 
 # What Redis takes by default, and more than any mail server passes on.
 DEFAULT_BULK: Final = 512 * MIB
-# Where CONFIG is closed and the plan decides. Source: Upstash's documents on plans; read, not run.
-PLAN_BYTES: Final[Mapping[Engine, int]] = {Engine.UPSTASH: 10_000_000}
+# Where CONFIG is closed: Upstash's plans decide, and AWS fixes what Redis gives by default.
+# Source: the providers' documents; read, not run.
+PLAN_BYTES: Final[Mapping[Engine, int]] = {
+    Engine.UPSTASH: 10_000_000,
+    Engine.ELASTICACHE: DEFAULT_BULK,
+    Engine.MEMORYDB: DEFAULT_BULK,
+}
 SIZE_LIMIT = Remediation(
     why="A message is put into the queue in one command: one larger than the server takes is refused, "
     "and its sender gets an error.",

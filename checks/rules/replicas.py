@@ -20,6 +20,7 @@ from checks.render import duration
 from checks.rule import (
     JSON,
     Code,
+    Confirm,
     Effect,
     Group,
     Kind,
@@ -142,6 +143,8 @@ class ReplicationLimits(Limits):
     reads="INFO replication, part of the visit's INFO; the number registered, or the most of 7 days; "
     "SENTINEL CKQUORUM where Sentinels are registered",
     limits=ReplicationLimits(),
+    # A replica that restarts is back at the next look, and is no news.
+    opens=Confirm(2, 2),
     remediation={"missing": ATTACH, "lag": LAG, "none": ADD, "quorum": QUORUM},
 )
 def replication(facts: PairFacts, limits: ReplicationLimits) -> Verdict:
@@ -234,7 +237,7 @@ def _lagging(
 
 
 def _enough(numbers: Mapping[str, JSON]) -> Verdict:
-    if numbers["expected_count"]:
+    if numbers["expected_count"] or numbers["replicas_count"]:
         return passed(**numbers)
     return failed(
         "Redis has no replica, and none is expected; a second copy would outlive its host",

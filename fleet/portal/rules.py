@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from checks import remedy
 from checks.catalog import BY_ID, RULES
 from checks.facts import Engine
-from checks.render import THIN, Blank, fill, pairs, percent, size
+from checks.render import Blank, fill
+from checks.render import in_unit as in_unit
 from checks.rule import Group, Kind, Limits, Rule, Severity
 from fleet.portal import addresses
 
@@ -45,14 +46,6 @@ SOURCES: Final[dict[str, Words]] = {
     "S3": _("EmailEngine documentation, scaling"),
     "EE": _("what a running EmailEngine enforces or does"),
     "ours": _("our own"),
-}
-# Limits are set in the unit their name ends with, so they are shown in it.
-SHOWN_AS: Final[dict[str, Callable[[Any], str]]] = {
-    "_ratio": percent,
-    "_ms": lambda value: f"{value:,g}{THIN}ms",
-    "_s": lambda value: f"{value:,g}{THIN}s",
-    "_bytes": size,
-    "_pairs": pairs,
 }
 VARIANTS: Final = (
     Engine.VALKEY,
@@ -98,13 +91,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Variant:
-    """A remediation on one engine, or on all that have none of their own."""
+    """A remediation on one engine, or on all that have none of their own.
+
+    tested names the makes and versions on which the live tests carried it out.
+    """
 
     engine: Words
     why: str
     do: str
     effect: str
     steps: tuple[Step, ...]
+    tested: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -200,16 +197,6 @@ def limits(of: Limits) -> Iterator[tuple[str, str]]:
         yield one.name, in_unit(one.name, getattr(of, one.name))
 
 
-def in_unit(name: str, value: Any) -> str:
-    """Write one limit in the unit that its name ends with."""
-    for end, show in SHOWN_AS.items():
-        if name.endswith(end):
-            return show(value)
-    if isinstance(value, tuple):
-        return ", ".join(str(one) for one in value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 def _sources(source: str) -> Iterator[tuple[str, Words]]:
     for part in source.split(","):
         code = part.strip().partition(" ")[0]
@@ -220,11 +207,28 @@ def _cure(rule: Rule, cause: str) -> Cure:
     general = rule.remediation[cause]
     own = [engine for engine in VARIANTS if getattr(general, engine.value) is not None]
     label = _("Redis, and engines not named below") if own else _("Every engine")
-    every = _variant(rule, cause, Engine.REDIS, label)
-    return Cure(cause, (every, *(_variant(rule, cause, one, one.label) for one in own)))
+    rest = [engine for engine in Engine if engine not in own]
+    every = _variant(rule, cause, Engine.REDIS, label, _tested(rule, cause, rest))
+    return Cure(
+        cause,
+        (
+            every,
+            *(_variant(rule, cause, one, one.label, _tested(rule, cause, [one])) for one in own),
+        ),
+    )
 
 
-def _variant(rule: Rule, cause: str, engine: Engine, label: Words) -> Variant:
+def _tested(rule: Rule, cause: str, engines: Iterable[Engine]) -> Iterator[str]:
+    """Name the makes of these with the versions tried: `Redis 6.2.14, 7.0.15`."""
+    for engine in engines:
+        versions = remedy.tested_versions(rule, cause, engine)
+        if versions:
+            yield f"{engine.label} {', '.join(versions)}"
+
+
+def _variant(
+    rule: Rule, cause: str, engine: Engine, label: Words, tested: Iterable[str]
+) -> Variant:
     cure = remedy.outline(rule, cause, engine)
     steps = (
         (_("Now"), cure.now),
@@ -234,7 +238,7 @@ def _variant(rule: Rule, cause: str, engine: Engine, label: Words) -> Variant:
         (_("Undo"), cure.undo),
     )
     filled = tuple(Step(name, pieces) for name, pieces in steps if pieces)
-    return Variant(label, cure.why, cure.do, cure.effect.value, filled)
+    return Variant(label, cure.why, cure.do, cure.effect.value, filled, tuple(tested))
 
 
 def _outlined(template: str, of: Limits) -> str:

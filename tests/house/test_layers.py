@@ -34,7 +34,8 @@ TOP = 6  # admin.py and the glue: they may import every app
 # Inside checks/, what each file may import besides its own folder. None: anything of checks.
 ARROWS: dict[str, tuple[str, ...] | None] = {
     "checks.makes": (),
-    "checks.facts": ("checks.makes",),
+    "checks.missing": (),
+    "checks.facts": ("checks.makes", "checks.missing"),
     "checks.jobs": ("checks.facts",),
     "checks.counters": (),
     "checks.render": (),

@@ -34,6 +34,7 @@ WITHIN_S = 15.0
 class Patient:
     """One server in treatment. A person's doings may move it: another URL, another account.
 
+    at is another server on which the person pastes, where the remediation says so.
     password is for all who talk to it; account and secret are the portal's own, where it has one.
 
     said is what the last command answered; with_it are servers and clients that end with it;
@@ -46,6 +47,7 @@ class Patient:
     with_it: ExitStack
     start: Callable[..., Any]
     password: str = field(default="", repr=False)
+    at: str = ""
     account: str = ""
     secret: str = field(default="", repr=False)
     said: str = ""
@@ -77,7 +79,7 @@ class Patient:
 
     def paste(self, line: str) -> str:
         """Give a line to the command-line client as a person would; an error reply fails the test."""
-        self.said = pasted(self.url, line, self.password)
+        self.said = pasted(self.at or self.url, line, self.password)
         is_wanted = self.fault.answers and self.said.startswith(self.fault.answers)
         assert is_wanted or not ERROR.match(self.said), f"{line}: {self.said}"
         return self.said
@@ -90,6 +92,7 @@ class Patient:
             for phrase, act in self.fault.person.items():
                 if not piece.is_code and phrase in piece.text:
                     act(self)
+        self.at = ""
 
     def admin(self) -> client.Redis:
         """Talk to the server beside the remedy; closes with the patient."""

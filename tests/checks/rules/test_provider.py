@@ -68,6 +68,14 @@ def test_a_plan_decides_where_config_is_closed():
     assert command_size_limit.judge(facts_with(**upstash)).reason == "unattested"
 
 
+@pytest.mark.parametrize("engine", [Engine.ELASTICACHE, Engine.MEMORYDB])
+def test_aws_fixes_what_redis_gives_by_default(engine):
+    facts = facts_with(engine=engine, proto_max_bulk_len_bytes=NO_CONFIG)
+
+    assert command_size_limit.judge(facts).evidence == {"limit_bytes": 512 * MIB}
+    assert command_size_limit.judge(facts).outcome is Outcome.PASS
+
+
 @pytest.mark.parametrize(
     ("plan", "outcome"),
     [("Free", "fail"), ("free tier", "fail"), ("Fixed 1GB", "pass"), ("pay as you go", "pass")],

@@ -79,3 +79,9 @@ def test_a_replica_is_not_asked_for_its_own():
 @pytest.mark.parametrize("name", ["role", "replicas", "sentinels"])
 def test_what_is_hidden_is_unknown(name):
     assert replication.judge(facts_with(**{name: HIDDEN})).reason == "no_permission"
+
+
+def test_a_replica_that_nobody_expected_is_one_all_the_same():
+    facts = facts_with(fleet={"expected_replicas_count": 0})
+
+    assert replication.judge(facts).outcome is Outcome.PASS

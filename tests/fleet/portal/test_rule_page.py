@@ -1,0 +1,37 @@
+import pytest
+from django.urls import reverse
+
+from checks.catalog import BY_ID
+from checks.remedy import proof
+from fleet.portal.rules import describe
+from tests.fleet.factories import make_person
+
+
+def carried_out(rule_id):
+    return [variant.tested for cure in describe(rule_id, {}).cures for variant in cure.variants]
+
+
+def test_a_remediation_names_what_it_was_carried_out_on():
+    versions = proof()["redis.tcp-keepalive"][""]
+    first, *others = carried_out("redis.tcp-keepalive")
+
+    assert first == (
+        f"Redis {', '.join(versions['redis'])}",
+        f"Valkey {', '.join(versions['valkey'])}",
+    )
+    assert set(others) == {()}  # Dragonfly and the providers have their own, and were not there
+
+
+def test_what_was_not_carried_out_is_not_called_tested():
+    assert "redis.version" in BY_ID
+    assert set(carried_out("redis.version")) == {()}
+
+
+@pytest.mark.django_db
+def test_the_page_says_so(client):
+    client.force_login(make_person())
+
+    text = client.get(reverse("portal:rule", args=["redis.tcp-keepalive"])).content.decode()
+
+    assert "Tested on Redis 6.2.14" in text
+    assert "Written from documentation" in text
