@@ -1,7 +1,7 @@
 """What a pair's past shows: the most memory, copies and replicas of the last weeks. Pure.
 
-Kept as one figure per day, and written down only when a day's figure grew, so that most visits
-leave it as it was.
+Kept as one figure per four days (replicas: per day), and written down only when that figure grew,
+so that most visits leave it as it was and that the rest write little.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from checks.facts import Missing, RedisFacts, Trend
 DAY_S: Final = 86_400
 MEMORY_DAYS: Final = 28
 REPLICA_DAYS: Final = 7
-# A day's figure is written again only when it grew by this share: each visit would write.
+# Seven whole steps and the one under way: 28 days at least, 32 at most.
+STEP_DAYS: Final = 4
+MEMORY_STEPS: Final = MEMORY_DAYS // STEP_DAYS + 1
+# A step's figure is written again only when it grew by this share: each visit would write.
 GROWTH_RATIO: Final = 0.01
 # RSS of the moment, for the neighbours on its host; a drift below this share is not written.
 DRIFT_RATIO: Final = 0.05
 
-Days = tuple[tuple[int, int], ...]  # (day, its highest figure), oldest first
+Steps = tuple[tuple[int, int], ...]  # (number of the step, its highest figure), oldest first
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """One pair's past. Days are counted from 1970; times are Unix times in s, 0 = not so."""
+    """One pair's past. Steps and days are counted from 1970; times are Unix times, 0 = not so."""
 
-    used_by_day: Days = ()
-    cow_by_day: Days = ()
-    replicas_by_day: Days = ()
+    used_by_step: Steps = ()
+    cow_by_step: Steps = ()
+    replicas_by_day: Steps = ()
     no_replica_since_s: int = 0
     rss_bytes: int = 0
 
@@ -45,8 +48,8 @@ def look_back(
     age_s = at_s - began_s
     return (
         Trend(
-            highest_used_bytes=_whole(past.used_by_day, age_s, MEMORY_DAYS),
-            largest_cow_bytes=_highest(past.cow_by_day) or NO_COPY,
+            highest_used_bytes=_whole(past.used_by_step, age_s, MEMORY_DAYS),
+            largest_cow_bytes=_highest(past.cow_by_step) or NO_COPY,
             most_replicas_count=_whole(past.replicas_by_day, age_s, REPLICA_DAYS),
             no_replica_s=at_s - past.no_replica_since_s if past.no_replica_since_s else 0.0,
         ),
@@ -59,7 +62,7 @@ NO_COPY: Final = Missing("no_history", "No save has been seen yet that tells how
 
 def _with(past: Past, redis: RedisFacts, at_s: float) -> Past:
     """Add one reading; fields that it lacks stay as they were."""
-    day = int(at_s) // DAY_S
+    step = int(at_s) // (STEP_DAYS * DAY_S)
     copied = max(
         (
             value
@@ -72,10 +75,10 @@ def _with(past: Past, redis: RedisFacts, at_s: float) -> Past:
         ),
         default=0,
     )
-    past = replace(past, cow_by_day=_raised(past.cow_by_day, day, copied, MEMORY_DAYS))
+    past = replace(past, cow_by_step=_raised(past.cow_by_step, step, copied, MEMORY_STEPS))
     if not isinstance(redis.used_memory_bytes, Missing):
-        used = _raised(past.used_by_day, day, redis.used_memory_bytes, MEMORY_DAYS)
-        past = replace(past, used_by_day=used)
+        used = _raised(past.used_by_step, step, redis.used_memory_bytes, MEMORY_STEPS)
+        past = replace(past, used_by_step=used)
     rss = redis.used_memory_rss_bytes
     if not isinstance(rss, Missing) and abs(rss - past.rss_bytes) > DRIFT_RATIO * past.rss_bytes:
         past = replace(past, rss_bytes=rss)
@@ -91,25 +94,25 @@ def _with_replicas(past: Past, redis: RedisFacts, at_s: float) -> Past:
     return replace(past, replicas_by_day=days, no_replica_since_s=since_s)
 
 
-def _raised(days: Days, day: int, value: int, kept_days: int) -> Days:
-    """Raise the day's figure where the value is notably higher, and drop the days that are over."""
-    kept = tuple(one for one in days if one[0] > day - kept_days)
+def _raised(steps: Steps, step: int, value: int, kept_count: int) -> Steps:
+    """Raise the step's figure where the value is notably higher, and drop the steps that are over."""
+    kept = tuple(one for one in steps if one[0] > step - kept_count)
     if not value:
         return kept
-    if not kept or kept[-1][0] != day:
-        return (*kept, (day, value))
+    if not kept or kept[-1][0] != step:
+        return (*kept, (step, value))
     highest = kept[-1][1]
     if value <= highest * (1 + GROWTH_RATIO):
         return kept
-    return (*kept[:-1], (day, value))
+    return (*kept[:-1], (step, value))
 
 
-def _highest(days: Days) -> int:
-    return max((value for _, value in days), default=0)
+def _highest(steps: Steps) -> int:
+    return max((value for _, value in steps), default=0)
 
 
-def _whole(days: Days, age_s: float, wanted_days: int) -> int | Missing:
+def _whole(steps: Steps, age_s: float, wanted_days: int) -> int | Missing:
     """Return the highest figure, once the pair has been watched for all of these days."""
     if age_s < wanted_days * DAY_S:
         return Missing("no_history", f"watched for less than {wanted_days} days")
-    return _highest(days)
+    return _highest(steps)

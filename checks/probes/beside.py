@@ -55,17 +55,23 @@ async def ask_sentinels(
     """Ask each registered Sentinel, at the same time, whether a failover would find a quorum.
 
     Costs each one connection and two commands, within SENTINELS_S seconds. One that does not
-    answer counts as without a quorum, for that is what it is when it matters.
+    answer counts as without a quorum, for that is what it is when it matters; one that asks for
+    a password says nothing of it.
     """
     endpoints = list(addresses)[:MOST_SENTINELS]
     if not endpoints:
         return NOT_CONFIGURED
     said = await asyncio.gather(*(_ask_sentinel(one, master, rules) for one in endpoints))
-    answers = [one for one in said if one is not None]
+    closed = next((one for one in said if isinstance(one, Missing)), None)
+    if closed is not None:
+        return closed
+    answers = [one for one in said if isinstance(one, bool)]
     return Sentinels(len(endpoints), len(answers), sum(answers))
 
 
-async def _ask_sentinel(endpoint: Endpoint, master: str, rules: EgressRules) -> bool | None:
+async def _ask_sentinel(
+    endpoint: Endpoint, master: str, rules: EgressRules
+) -> bool | Missing | None:
     """Say whether this Sentinel sees a quorum and the primary up; None = it does not answer."""
     commands = [encode("SENTINEL", "CKQUORUM", master), encode("SENTINEL", "MASTER", master)]
     try:
@@ -73,7 +79,15 @@ async def _ask_sentinel(endpoint: Endpoint, master: str, rules: EgressRules) -> 
             quorum, primary = await wire.pipeline(commands)
     except (WireError, TimeoutError):
         return None
-    return has_quorum(quorum, primary)
+    return _shut_out(endpoint, quorum) or has_quorum(quorum, primary)
+
+
+def _shut_out(endpoint: Endpoint, reply: Reply) -> Missing | None:
+    reason = classify(str(reply)) if isinstance(reply, hiredis.ReplyError) else None
+    if reason not in CLOSED:
+        return None
+    text = f"Sentinel {endpoint.host}:{endpoint.port} lets us ask nothing: {safe_text(str(reply))}"
+    return Missing(reason, text)
 
 
 def has_quorum(quorum: Reply, primary: Reply) -> bool:

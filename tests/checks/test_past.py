@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from checks.codec import decode, encode
 from checks.facts import Missing, Replica, Trend
-from checks.past import DAY_S, NO_COPY, Past, look_back
+from checks.past import DAY_S, NO_COPY, STEP_DAYS, Past, look_back
 from tests.checks.pairs import GIB, HIDDEN, MIB, REDIS
 
 BEGAN_S = 1_800_000_000
 OLD_S = BEGAN_S + 28 * DAY_S
+STEP = BEGAN_S // (STEP_DAYS * DAY_S)
 
 
 def look(past=None, at_s=BEGAN_S, **fields):
@@ -28,7 +29,7 @@ def test_a_first_look_knows_no_past():
         most_replicas_count=Missing("no_history", "watched for less than 7 days"),
         no_replica_s=0.0,
     )
-    assert past.used_by_day == ((BEGAN_S // DAY_S, 1 * GIB),)
+    assert past.used_by_step == ((STEP, 1 * GIB),)
 
 
 @pytest.mark.parametrize(("age_days", "is_known"), [(27.99, False), (28, True)])
@@ -38,14 +39,13 @@ def test_28_days_tell_the_most_memory(age_days, is_known):
     assert (trend.highest_used_bytes == 1 * GIB) is is_known
 
 
-def test_the_highest_of_all_days_counts_until_it_is_too_old():
+def test_the_highest_of_all_steps_counts_until_it_is_too_old():
     _, past = look(used_memory_bytes=3 * GIB)
-    _, past = look(past, at_s=BEGAN_S + 20 * DAY_S)
-    _, past = look(past, at_s=BEGAN_S + 27 * DAY_S)
-    last, past = look(past, at_s=OLD_S)
+    held, past = look(past, at_s=OLD_S)
+    last, past = look(past, at_s=BEGAN_S + 32 * DAY_S)
 
-    assert last.highest_used_bytes == 1 * GIB
-    assert [day - BEGAN_S // DAY_S for day, _ in past.used_by_day] == [20, 27, 28]
+    assert (held.highest_used_bytes, last.highest_used_bytes) == (3 * GIB, 1 * GIB)
+    assert len(past.used_by_step) == 2
 
 
 def test_a_drift_is_not_written_down():
@@ -54,7 +54,7 @@ def test_a_drift_is_not_written_down():
     _, third = look(second, used_memory_bytes=1011 * MIB, used_memory_rss_bytes=1051 * MIB)
 
     assert second == first
-    assert (third.used_by_day[-1][1], third.rss_bytes) == (1011 * MIB, 1051 * MIB)
+    assert (third.used_by_step[-1][1], third.rss_bytes) == (1011 * MIB, 1051 * MIB)
 
 
 def test_the_largest_copy_of_any_kind_is_kept():
@@ -81,7 +81,7 @@ def test_a_replica_is_not_counted_by_its_own():
 
 
 def test_a_server_that_did_not_answer_leaves_the_past_as_it_was():
-    past = Past(used_by_day=((BEGAN_S // DAY_S, 5),), cow_by_day=((BEGAN_S // DAY_S, 7),))
+    past = Past(used_by_step=((STEP, 5),), cow_by_step=((STEP, 7),))
     trend, after = look_back(past, BEGAN_S, HIDDEN, OLD_S)
 
     assert after == past
@@ -94,5 +94,5 @@ def test_the_past_stays_small_and_can_be_stored(looks):
     for day, used in sorted(looks):
         _, past = look(past, at_s=BEGAN_S + day * DAY_S, used_memory_bytes=used)
 
-    assert len(past.used_by_day) <= 28
+    assert len(past.used_by_step) <= 8
     assert decode(Past, encode(past)) == past

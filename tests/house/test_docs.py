@@ -4,8 +4,13 @@ from pathlib import Path
 
 from checks.catalog import RULES
 from checks.cli.as_markdown import catalogue_markdown
+from checks.facts import Engine
+from checks.probes.acl import acl_line
+from checks.remedy import title
 
-RULES_PAGE = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
+ROOT = Path(__file__).resolve().parents[2]
+RULES_PAGE = ROOT / "docs" / "rules.md"
+README = ROOT / "README.md"
 
 
 def test_the_rules_page_is_up_to_date():
@@ -19,3 +24,15 @@ def test_the_rules_page_tells_of_every_rule_and_every_remediation():
         section = page.partition(f"\n## {rule.id}\n")[2].partition("\n## ")[0]
         assert section.count("\n### What to do") == len(rule.remediation)
         assert section.count("from documentation.") == len(rule.remediation)
+
+
+def test_the_readme_lists_every_rule():
+    _, _, told = README.read_text(encoding="utf-8").partition("\n## What is checked\n")
+    section = told.partition("\n## ")[0]
+    rows = [f"| `{rule.id}` | {rule.kind.value} | {title(rule)} |" for rule in RULES]
+
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
+
+
+def test_the_readme_grants_what_the_probe_sends():
+    assert f"\n{acl_line(Engine.REDIS)}\n" in README.read_text(encoding="utf-8")

@@ -167,6 +167,7 @@ def test_a_password_on_the_command_line_is_noticed(url, shows):
         (*REDIS, "--colour"),
         (*REDIS, "--emailengine-pre", "x"),
         ("rules", "--nagios"),
+        ("rules", "--json", "--markdown"),
     ],
 )
 def test_wrong_usage_ends_with_64(words, capsys):

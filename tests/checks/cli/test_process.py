@@ -41,6 +41,13 @@ def test_rules_are_listed():
     assert [one["id"] for one in json.loads(done.stdout)] == [one.id for one in RULES]
 
 
+def test_rules_are_written_as_the_page_in_docs():
+    done = python("-m", "checks", "rules", "--markdown")
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == (ROOT / "docs" / "rules.md").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [

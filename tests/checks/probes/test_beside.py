@@ -83,5 +83,17 @@ def test_sentinels_are_counted():
     assert found == Sentinels(registered_count=2, answering_count=1, with_quorum_count=1)
 
 
+def test_a_sentinel_that_asks_for_a_password_tells_nothing():
+    said = b"-NOAUTH Authentication required.\r\n"
+    replies = {("SENTINEL", word, "mail"): said for word in ("CKQUORUM", "MASTER")}
+    with serving(lambda connection: answer(connection, replies)) as port:
+        found = asyncio.run(ask_sentinels([Endpoint("127.0.0.1", port)], "mail", RULES))
+
+    assert found == Missing(
+        "auth",
+        f"Sentinel 127.0.0.1:{port} lets us ask nothing: NOAUTH Authentication required.",
+    )
+
+
 def test_no_sentinel_is_registered():
     assert asyncio.run(ask_sentinels([], "mail", RULES)) == NOT_CONFIGURED
