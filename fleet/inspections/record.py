@@ -9,6 +9,7 @@ from typing import Final
 
 from django.db import DataError, transaction
 
+from checks.facts import Missing
 from checks.rule import Outcome
 from fleet.findings.record import Judged, Live, move_findings
 from fleet.history import record as history
@@ -138,7 +139,7 @@ def _schedule_row(seen: Seen, live: Live) -> ScheduleRow | None:
     While a fault of reachability is pending Redis is asked again in 10 s, so that it is known soon.
     What could not be judged because EmailEngine had just started is read again in a minute.
     """
-    due, is_slow = seen.due, seen.duration_s > SLOW_S
+    due, is_slow = seen.due, _is_slow(seen)
     ended_at = seen.at + timedelta(seconds=seen.duration_s)
     again_at = ended_at + REPROBE if REACHABLE in live.pending_rules else None
     settled_at = ended_at + SETTLES if _just_started(seen) else None
@@ -149,3 +150,14 @@ def _schedule_row(seen: Seen, live: Live) -> ScheduleRow | None:
 
 def _just_started(seen: Seen) -> bool:
     return any(verdict.reason == "starting" for verdict in seen.verdicts.values())
+
+
+def _is_slow(seen: Seen) -> bool:
+    """Say whether the target takes long. A busy worker lengthens a visit too: stamped round trips tell."""
+    redis = seen.facts.redis
+    if seen.duration_s <= SLOW_S:
+        return False
+    if isinstance(redis, Missing) or not seen.due.is_redis_only:
+        return True
+    trips = redis.round_trips
+    return isinstance(trips, Missing) or trips.count * trips.p95_us > SLOW_S * 1e6 / 2
