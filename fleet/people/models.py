@@ -15,7 +15,9 @@ from fleet.registry.models import Tenant
 def validate_time_zone(name: str) -> None:
     """Refuse a time zone the system does not know."""
     if name not in available_timezones():
-        raise ValidationError(_("%(name)s is no time zone, such as Europe/Berlin."), params={"name": name})
+        raise ValidationError(
+            _("%(name)s is no time zone, such as Europe/Berlin."), params={"name": name}
+        )
 
 
 class User(AbstractUser):
