@@ -6,7 +6,7 @@ so that most visits leave it as it was and that the rest write little.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from checks.facts import Missing, RedisFacts, Trend
@@ -61,37 +61,36 @@ NO_COPY: Final = Missing("no_history", "No save has been seen yet that tells how
 
 
 def _with(past: Past, redis: RedisFacts, at_s: float) -> Past:
-    """Add one reading; fields that it lacks stay as they were."""
+    """Add one reading; what it lacks stays as it was."""
     step = int(at_s) // (STEP_DAYS * DAY_S)
-    copied = max(
-        (
-            value
-            for value in (
-                redis.rdb_last_cow_bytes,
-                redis.aof_last_cow_bytes,
-                redis.current_cow_peak_bytes,
-            )
-            if not isinstance(value, Missing)
-        ),
-        default=0,
+    used, rss = redis.used_memory_bytes, redis.used_memory_rss_bytes
+    replicas_by_day, no_replica_since_s = _replicas(past, redis, at_s)
+    return Past(
+        past.used_by_step
+        if isinstance(used, Missing)
+        else _raised(past.used_by_step, step, used, MEMORY_STEPS),
+        _raised(past.cow_by_step, step, _copied(redis), MEMORY_STEPS),
+        replicas_by_day,
+        no_replica_since_s,
+        past.rss_bytes
+        if isinstance(rss, Missing) or abs(rss - past.rss_bytes) <= DRIFT_RATIO * past.rss_bytes
+        else rss,
     )
-    past = replace(past, cow_by_step=_raised(past.cow_by_step, step, copied, MEMORY_STEPS))
-    if not isinstance(redis.used_memory_bytes, Missing):
-        used = _raised(past.used_by_step, step, redis.used_memory_bytes, MEMORY_STEPS)
-        past = replace(past, used_by_step=used)
-    rss = redis.used_memory_rss_bytes
-    if not isinstance(rss, Missing) and abs(rss - past.rss_bytes) > DRIFT_RATIO * past.rss_bytes:
-        past = replace(past, rss_bytes=rss)
-    return _with_replicas(past, redis, at_s)
 
 
-def _with_replicas(past: Past, redis: RedisFacts, at_s: float) -> Past:
+def _copied(redis: RedisFacts) -> int:
+    """Return the largest copy-on-write that this reading tells of, 0 where it tells of none."""
+    told = (redis.rdb_last_cow_bytes, redis.aof_last_cow_bytes, redis.current_cow_peak_bytes)
+    return max((value for value in told if not isinstance(value, Missing)), default=0)
+
+
+def _replicas(past: Past, redis: RedisFacts, at_s: float) -> tuple[Steps, int]:
+    """Return the most replicas by day, and since when there is none."""
     if isinstance(redis.replicas, Missing) or redis.role != "master":
-        return past
+        return past.replicas_by_day, past.no_replica_since_s
     count = sum(one.state == "online" for one in redis.replicas)
     days = _raised(past.replicas_by_day, int(at_s) // DAY_S, count, REPLICA_DAYS)
-    since_s = 0 if count else past.no_replica_since_s or int(at_s)
-    return replace(past, replicas_by_day=days, no_replica_since_s=since_s)
+    return days, 0 if count else past.no_replica_since_s or int(at_s)
 
 
 def _raised(steps: Steps, step: int, value: int, kept_count: int) -> Steps:
