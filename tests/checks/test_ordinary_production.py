@@ -143,7 +143,6 @@ CASES = {
         lamps=("at_risk", "healthy"),
         fails={"redis.engine-support": "warning"},
         unknown={
-            "redis.command-size-limit",
             "redis.idle-timeout",
             "redis.pubsub-buffers",
             "redis.tcp-keepalive",
