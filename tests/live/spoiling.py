@@ -275,8 +275,8 @@ def store_admin_password(patient: Patient) -> None:
 
 
 def hog(patient: Patient) -> None:
-    """Let other clients keep the server busy with scripts of 0.1 s, one always waiting its turn."""
-    ends, count = threading.Event(), turns(patient.admin(), wanted_s=0.1)
+    """Let other clients keep the server busy with scripts of 30 ms, one always waiting its turn."""
+    ends, count = threading.Event(), turns(patient.admin(), wanted_s=0.03)
 
     def run() -> None:
         with client.Redis.from_url(patient.server.url) as other:
