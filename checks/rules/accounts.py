@@ -215,6 +215,12 @@ def redis_warnings(facts: PairFacts, _: Limits) -> Verdict:
             key=different[0],
             **seen,
         )
+    doubtful = [key for key, said in ours.items() if said == Outcome.UNKNOWN]
+    if doubtful:
+        text = (
+            f"EmailEngine warns of {' and '.join(doubtful)}, and our own rule could not be judged"
+        )
+        return unknown("undetermined", text, **seen)
     return passed(**seen)
 
 
