@@ -17,6 +17,7 @@ from checks.evaluate import evaluate
 from checks.facts import PairFacts
 from checks.lifecycle import Cause, Standing, State, step
 from checks.policy import Policy, PolicyError, Settings
+from checks.probes.pair import implied
 from checks.rule import JSON, ONCE, Cadence, Outcome, Severity, Verdict
 from fleet.findings.models import Finding
 from fleet.inspections.attested import NOTHING_ATTESTED, attested
@@ -173,7 +174,10 @@ def batch_changes(
     if not concerned:
         return [], 0
     ids = list(concerned)
-    facts = _facts(ids, now)
+    cadences = {
+        one.rule.cadence for both in concerned.values() for one in both[1].settings.values()
+    }
+    facts = _facts(ids, implied(cadences), now)
     open_findings = _open_findings(
         ids, {one for both in concerned.values() for one in both[1].settings}
     )
@@ -247,10 +251,17 @@ def _open_findings(target_ids: Sequence[int], rule_ids: set[str]) -> dict[int, d
     return found
 
 
-def _facts(target_ids: Sequence[int], now: datetime) -> dict[int, PairFacts]:
-    """Put each pair's stored facts of all cadences together, with what is attested now."""
+def _facts(
+    target_ids: Sequence[int], cadences: frozenset[Cadence], now: datetime
+) -> dict[int, PairFacts]:
+    """Put each pair's stored facts of these cadences together, with what is attested now.
+
+    A visit due for these alone reads no more, and its rules tell by it.
+    """
     stored: dict[int, list[JSON]] = defaultdict(list)
-    rows = LatestFacts.objects.filter(target_id__in=target_ids).order_by("read_at")
+    rows = LatestFacts.objects.filter(
+        target_id__in=target_ids, cadence__in=[one.value for one in cadences]
+    ).order_by("read_at")
     for target_id, facts in rows.values_list("target_id", "facts"):
         stored[target_id].append(facts)
     said = attested(target_ids, now)
