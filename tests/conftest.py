@@ -3,6 +3,7 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import django
 import pytest
@@ -24,11 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("FLEET_KEYS", keys.new_fleet_key())
     os.environ.setdefault("PROFILE", "embedded")
     os.environ.setdefault("BROKER_URL", "memory://")
-    # WhiteNoise wants the folder to be there; nothing is collected for tests.
-    os.environ["STATIC_ROOT"] = str(config.rootpath / "fleet" / "portal" / "static")
     os.environ["STATICFILES_STORAGE"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
     if not hasattr(config, "workerinput") and needs_database(config):
         server = config.stash[SERVER] = ExitStack()
+        # WhiteNoise wants the folder to be there; only a test that starts all of it collects into it.
+        os.environ["STATIC_ROOT"] = server.enter_context(TemporaryDirectory())
         os.environ["DATABASE_URL"] = server.enter_context(postgres.throwaway())
     os.environ.setdefault("DATABASE_URL", "sqlite://:memory:")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.settings")
