@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import secrets
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -71,7 +72,14 @@ def child(pair: DemoPair, port: int, folder: Path) -> Child:
     argv = [str(program(pair)), str(write_config(pair, port, home))]
     if pair.fault == "flaps":
         argv = [sys.executable, "-m", "run.demo.flapping", *argv]
-    return Child(name=f"demo-{pair.name}", argv=argv, is_ready=lambda: _is_ready(pair, port, home))
+    # A server that cannot save refuses to end: it would hold up Ctrl-C for ten seconds.
+    stop_signal = signal.SIGKILL if pair.fault == "failing-bgsave" else signal.SIGTERM
+    return Child(
+        name=f"demo-{pair.name}",
+        argv=argv,
+        is_ready=lambda: _is_ready(pair, port, home),
+        stop_signal=stop_signal,
+    )
 
 
 def write_config(pair: DemoPair, port: int, home: Path) -> Path:
