@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, ProgrammingError, connection, transaction
 from psycopg import sql
-from psycopg.errors import DeadlockDetected, LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable, UndefinedTable
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +22,7 @@ AHEAD_DAYS = 7
 LOCK_WAIT = "2s"  # a waiting DDL lock holds up every recording behind it, so it waits briefly …
 ATTEMPTS = 5  # … and often
 PAUSE_S = 0.5
+PASSING = (LockNotAvailable, DeadlockDetected, UndefinedTable)
 # Advisory lock keys: any constant that nothing else in this database uses.
 MAKING, DROPPING = 7_305_101, 7_305_102
 NAMED = re.compile(rf"{TABLE}_(\d{{8}})")
@@ -31,15 +32,18 @@ R = TypeVar("R")
 
 
 def retried(function: Callable[P, R]) -> Callable[P, R]:
-    """Try again while somebody else holds the table; the last refusal is raised."""
+    """Try again while somebody else holds the table, or drops what is about to be attached.
+
+    The last refusal is raised.
+    """
 
     @wraps(function)
     def trying(*args: P.args, **kwargs: P.kwargs) -> R:
         for _attempt in range(ATTEMPTS - 1):
             try:
                 return function(*args, **kwargs)
-            except OperationalError as error:
-                if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
+            except (OperationalError, ProgrammingError) as error:
+                if not isinstance(error.__cause__, PASSING):
                     raise
                 time.sleep(PAUSE_S)
         return function(*args, **kwargs)
