@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import pytest
 
 from run import valkey as embedded
 from run.children import POLL_S, Child, ChildEndedError, Running
+from run.demo.servers import free_ports
 from tests.certificates import Certificates
 
 START_ATTEMPTS = 3
@@ -127,10 +128,9 @@ def system_program() -> Path:
 
 
 def free_port() -> int:
-    """Give a loopback port that nobody listens on now."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as trial:
-        port: int = trial.getsockname()[1]
-        return port
+    """Give a loopback port that nobody listens on now, and that the kernel gives to no client."""
+    (port,) = free_ports(1)
+    return port
 
 
 @contextmanager

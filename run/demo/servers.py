@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import random
 import secrets
 import shutil
 import signal
@@ -21,19 +22,23 @@ from run.demo.fleet import DemoPair
 
 ANSWER_WITHIN_S = 1.0
 FULL_RATIO = 0.87
+SERVER_PORTS = range(20_000, 32_000)
 FILLING_BYTES = 100_000
 
 
 def free_ports(count: int) -> list[int]:
-    """Find free loopback ports, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Find free loopback ports, all different, below those that the kernel gives to clients.
+
+    One of the latter could be taken by an outgoing connection before the server listens.
+    """
+    found: list[int] = []
+    for port in random.sample(SERVER_PORTS, len(SERVER_PORTS)):
+        with socket.socket() as trial:
+            if trial.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+        if len(found) == count:
+            return found
+    raise RunError(f"No {count} free ports from {SERVER_PORTS[0]} to {SERVER_PORTS[-1]}.")
 
 
 def program(pair: DemoPair) -> Path:
