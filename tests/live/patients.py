@@ -101,7 +101,7 @@ class Patient:
 
     def settings(self) -> dict[str, str]:
         """Return the whole configuration of the running server."""
-        found: dict[str, str] = self.admin().config_get("*")
+        found: dict[str, str] = until(lambda: self.admin().config_get("*"))
         return found
 
     def restart(self, arguments: str) -> None:

@@ -51,10 +51,17 @@ def half_fill(patient: Patient) -> None:
 def block_saving(patient: Patient) -> None:
     """Put a folder where the snapshot goes: this stops even root's server from saving."""
     dump(patient).mkdir()
+    assert until(lambda: _has_failed_to_save(patient))
+
+
+def _has_failed_to_save(patient: Patient) -> bool:
+    """Have it try, unless it has: a connection lost on the way is opened anew."""
     admin = patient.admin()
-    admin.set("a", "1")
-    admin.bgsave()
-    until(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "err")
+    found = admin.info("persistence")
+    if found["rdb_last_bgsave_status"] == "ok" and not found["rdb_bgsave_in_progress"]:
+        admin.set("a", "1")
+        admin.bgsave()
+    return bool(found["rdb_last_bgsave_status"] == "err")
 
 
 def unblock_saving(patient: Patient) -> None:
