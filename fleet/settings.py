@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "fleet.findings",
     "fleet.history",
     "fleet.inspections",
+    "fleet.alerts",
     "fleet.portal",
 ]
 MIDDLEWARE = [
