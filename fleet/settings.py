@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from email.utils import parseaddr
 from pathlib import Path
 
 import environ
@@ -52,6 +53,23 @@ if WEB_POOL:
         "timeout": 10,
     }
 BROKER_URL: str = env.str("BROKER_URL", default="redis://127.0.0.1:6379/0")
+
+# The mail server; unset: mails wait, and a portal alarm says so.
+MAIL = environ.Env.email_url_config(env.str("EMAIL_URL", default="") or "smtp://127.0.0.1")
+HAS_MAIL = bool(env.str("EMAIL_URL", default=""))
+EMAIL_BACKEND: str = MAIL["EMAIL_BACKEND"]
+EMAIL_USE_TLS: bool = MAIL.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL: bool = MAIL.get("EMAIL_USE_SSL", False)
+EMAIL_HOST: str = MAIL["EMAIL_HOST"]
+EMAIL_PORT: int = MAIL["EMAIL_PORT"] or (587 if EMAIL_USE_TLS else 465 if EMAIL_USE_SSL else 25)
+EMAIL_HOST_USER: str = MAIL["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD: str = MAIL["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_TIMEOUT = 10  # seconds for the connection, and for each answer of the server
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM", default="Pairkeeper <pairkeeper@localhost>")
+# What Message-IDs end with: the sender's own domain.
+MAIL_DOMAIN: str = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+# What links in mails begin with: how people reach the portal.
+BASE_URL: str = env.str("BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
 
 INSTALLED_APPS = [
     "unfold",
