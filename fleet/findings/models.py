@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -14,6 +15,11 @@ class Finding(models.Model):
 
     `results` holds the last results newest lowest (pending: 1 = fail; open: 1 = pass), of which
     `results_count` are filled. A pending row that does not confirm is deleted and leaves nothing.
+
+    A finding that fails again within 7 days of its end continues its episode: the same row opens
+    again. `opened_at` and `resolved_at` tell of its newest opening, `first_seen_at` when the episode
+    began, `openings_count` how often it opened; each opening and end stands in its transitions.
+    The moves that people and the clock make are told by checks/lifecycle.py too.
     """
 
     class State(models.TextChoices):
@@ -47,6 +53,25 @@ class Finding(models.Model):
     opened_at = models.DateTimeField(_("opened"), null=True)
     resolved_at = models.DateTimeField(_("resolved"), null=True)
     last_event_at = models.DateTimeField(_("last event"), null=True)  # event rules only
+    openings_count = models.PositiveSmallIntegerField(default=0, db_default=0)
+    # While results are unknown: when the last conclusive one was; then, since when it is too old
+    conclusive_at = models.DateTimeField(null=True)
+    stale_since = models.DateTimeField(_("stale since"), null=True)
+    # The last confirmed moves, oldest first: four in an hour are flapping
+    recent_moves = ArrayField(models.DateTimeField(), default=list, db_default=[])
+    flapping_since = models.DateTimeField(_("flapping since"), null=True)
+    # Somebody knows of it: no reminder until then, or until the severity rises
+    acknowledged_until = models.DateTimeField(_("acknowledged until"), null=True)
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("acknowledged by"),
+    )
+    # The make and version it was last told of: with them its remediation can be rendered
+    engine = models.CharField(max_length=20, blank=True, default="", db_default="")
+    engine_version = models.CharField(max_length=40, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = _("Finding")
@@ -87,6 +112,24 @@ class Finding(models.Model):
                 condition=models.Q(state="resolved"),
                 name="finding_resolved",
             ),
+            # Every 2 s: how many pairs of a zone do not answer? (fleet/inspections/blind.py)
+            models.Index(
+                fields=["rule_id", "target"],
+                condition=models.Q(state="pending"),
+                name="finding_pending",
+            ),
+            # Every 20 s: which open findings have had no conclusive result for long?
+            models.Index(
+                fields=["conclusive_at"],
+                condition=models.Q(state="open", stale_since=None) & ~models.Q(conclusive_at=None),
+                name="finding_inconclusive",
+            ),
+            # Every 20 s: which flapping findings are calm by now?
+            models.Index(
+                fields=["flapping_since"],
+                condition=~models.Q(flapping_since=None),
+                name="finding_flapping",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -94,7 +137,13 @@ class Finding(models.Model):
 
 
 class Transition(models.Model):
-    """One real move of a finding: the outbox that alerts are routed from."""
+    """One real move of a finding: the outbox that alerts are routed from.
+
+    acknowledged: somebody knows of it (it stays open), or accepted what happened (it is resolved).
+    stale, fresh: no conclusive result for three intervals; one again. flapping: the one notice of
+    a finding that comes and goes; calm: it has stood as it is for half an hour. A move between the
+    two is quiet: it is kept so that history is exact, and nobody is told of it.
+    """
 
     class Cause(models.TextChoices):
         OPENED = "opened", _("Opened")
@@ -102,6 +151,12 @@ class Transition(models.Model):
         RESOLVED = "resolved", _("Resolved")
         WITHDRAWN = "withdrawn", _("Withdrawn")
         ACKNOWLEDGED = "acknowledged", _("Acknowledged")
+        STALE = "stale", _("Stale")
+        FRESH = "fresh", _("Read again")
+        FLAPPING = "flapping", _("Flapping")
+        CALM = "calm", _("Calm again")
+        WAIVED = "waived", _("Waived")
+        UNWAIVED = "unwaived", _("Waiver ended")
 
     finding = models.ForeignKey(Finding, on_delete=models.CASCADE, related_name="transitions")
     at = models.DateTimeField(_("at"))
@@ -114,6 +169,7 @@ class Transition(models.Model):
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
     )
+    is_quiet = models.BooleanField(default=False, db_default=False)
     routed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -24,7 +24,21 @@ class Zone(models.Model):
         blank=True,
         help_text=_("Where this zone's workers stand: region, or region/zone, such as eu-1/b."),
     )
-    history = HistoricalRecords()
+    # Too many pairs do not answer: is it they, or our own network? (fleet/inspections/blind.py)
+    suspect_since = models.DateTimeField(null=True, editable=False)
+    blind_since = models.DateTimeField(null=True, editable=False)
+    self_check_sent_at = models.DateTimeField(null=True, editable=False)
+    self_checked_at = models.DateTimeField(null=True, editable=False)
+    self_check_failure = models.TextField(blank=True, default="", db_default="", editable=False)
+    history = HistoricalRecords(
+        excluded_fields=[
+            "suspect_since",
+            "blind_since",
+            "self_check_sent_at",
+            "self_checked_at",
+            "self_check_failure",
+        ]
+    )
 
     class Meta:
         verbose_name = _("Zone")
@@ -196,6 +210,17 @@ class FleetSettings(models.Model):
         _("raw history, days"),
         default=3,
         validators=[MinValueValidator(1), MaxValueValidator(90)],
+    )
+    reference_address = models.CharField(
+        _("reference address"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_(
+            "host:port that every zone can always reach, such as a gateway or name server. A zone "
+            "that reaches neither it nor its pairs is blind: nobody is told that the pairs are down."
+        ),
     )
     history = HistoricalRecords()
 
