@@ -58,6 +58,8 @@ BROKER_URL: str = env.str("BROKER_URL", default="redis://127.0.0.1:6379/0")
 MAIL = environ.Env.email_url_config(env.str("EMAIL_URL", default="") or "smtp://127.0.0.1")
 HAS_MAIL = bool(env.str("EMAIL_URL", default=""))
 EMAIL_BACKEND: str = MAIL["EMAIL_BACKEND"]
+if MAIL["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
+    EMAIL_BACKEND = "fleet.alerts.channels.smtp.AnsweringBackend"  # it keeps the server's answer
 EMAIL_USE_TLS: bool = MAIL.get("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL: bool = MAIL.get("EMAIL_USE_SSL", False)
 EMAIL_HOST: str = MAIL["EMAIL_HOST"]

@@ -86,7 +86,7 @@ def serve_portal(folders: Folders, options: argparse.Namespace) -> None:
     with supervised(folders) as supervisor:
         portal.refuse_taken_port(host, port)
         say(f"Pairkeeper starts; its data lies in {folders.home}")
-        env = environment(folders, host)
+        env = environment(folders, host, port)
         supervisor.start(services(folders))
         prepare(folders, env)
         if options.demo:
@@ -111,7 +111,7 @@ def serve_services(folders: Folders, _options: argparse.Namespace) -> None:
     """Start database and broker alone, and tell how to reach them."""
     with supervised(folders) as supervisor:
         supervisor.start(services(folders))
-        env = environment(folders, portal.address()[0])
+        env = environment(folders, *portal.address())
         say(
             f"DATABASE_URL={env['DATABASE_URL']}\nBROKER_URL={env['BROKER_URL']}\nThe services are ready."
         )
@@ -120,7 +120,7 @@ def serve_services(folders: Folders, _options: argparse.Namespace) -> None:
 
 def run_command(folders: Folders, options: argparse.Namespace) -> None:
     """Run a management command on the running installation, or start its services just for that."""
-    env = environment(folders, portal.address()[0])
+    env = environment(folders, *portal.address())
     lock = hold(folders.home)
     if lock is None:
         portal.manage(options.manage, env)

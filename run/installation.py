@@ -11,12 +11,13 @@ from run.keys import secret_environment
 from run.supervisor import timed
 
 
-def environment(folders: Folders, host: str) -> dict[str, str]:
+def environment(folders: Folders, host: str, port: int) -> dict[str, str]:
     """Give the settings of every process of ours; what the environment says already stays."""
     defaults = {
         "PROFILE": "embedded",
         "DATABASE_URL": postgres.url(folders.runtime / "postgres"),
         "BROKER_URL": valkey.url(folders.runtime / "valkey.sock"),
+        "BASE_URL": portal.page_url(host, port),
         "ALLOWED_HOSTS": portal.allowed_hosts(host),
         "STATIC_ROOT": str(folders.home / "static"),
     }

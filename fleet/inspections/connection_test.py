@@ -17,7 +17,8 @@ from checks.probes.pair import Clients, PairReading, PairTarget, probe_pair
 from checks.rule import Cadence
 from fleet.inspections.ladder import STEPS, WITHIN, Draft, Rung, Step, to_json
 from fleet.inspections.models import ConnectionTest
-from fleet.inspections.targets import Columns, egress_rules, emailengine_target, redis_target
+from fleet.inspections.targets import Columns, emailengine_target, redis_target
+from fleet.registry.egress import egress_rules
 from fleet.registry.sealed import SecretError
 
 EVERYTHING: Final = frozenset({Cadence.HEALTH, Cadence.LATENCY, Cadence.PERSISTENCE})

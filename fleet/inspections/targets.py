@@ -9,13 +9,14 @@ from typing import Any, Final
 from django.conf import settings
 
 from checks.address import AddressError, parse_emailengine_url, parse_endpoint, parse_redis_url
-from checks.egress import EgressRules, Network, networks
+from checks.egress import Network, networks
 from checks.facts import Engine, Missing
 from checks.probes.emailengine import EmailEngineTarget
 from checks.probes.pair import PairTarget
 from checks.probes.redis import LastSeen, RedisTarget
 from checks.probes.tls import Tls
 from checks.probes.wire import Endpoint
+from fleet.registry.egress import egress_rules
 from fleet.registry.sealed import SecretError, reveal
 
 PINGS: Final = 10
@@ -64,17 +65,6 @@ class Reach:
             return self
         redis = replace(redis, last=last, pings=pings)
         return Reach(PairTarget(redis, self.target.emailengine), self.emailengine)
-
-
-@cache
-def egress_rules() -> EgressRules:
-    """Give this process's rules of where a connection may go."""
-    return EgressRules(
-        allow_loopback=settings.EGRESS_ALLOW_LOOPBACK,
-        allow_unix=settings.PROFILE == "embedded" or bool(settings.EGRESS_UNIX_ROOTS),
-        unix_roots=tuple(settings.EGRESS_UNIX_ROOTS),
-        allowed_networks=networks(",".join(settings.EGRESS_ALLOW)),
-    )
 
 
 @cache

@@ -4,7 +4,8 @@ import pytest
 
 from checks.facts import Missing
 from checks.probes.redis import LastSeen
-from fleet.inspections.targets import Columns, egress_rules, reach
+from fleet.inspections.targets import Columns, reach
+from fleet.registry.egress import egress_rules
 from fleet.registry.sealed import seal
 
 WORD = "correct horse battery staple"
