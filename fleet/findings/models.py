@@ -1,4 +1,4 @@
-"""What is wrong: a failed rule on one target through time, and every move it made."""
+"""What is wrong: a failed rule on one target through time, every move it made, and what covers it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from fleet.registry.models import Target
+from fleet.registry.models import Target, Tenant
 
 
 class Finding(models.Model):
@@ -72,6 +72,15 @@ class Finding(models.Model):
     # The make and version it was last told of: with them its remediation can be rendered
     engine = models.CharField(max_length=20, blank=True, default="", db_default="")
     engine_version = models.CharField(max_length=40, blank=True, default="", db_default="")
+    # What covers it while it is open: fleet/findings/waivers.py, which leaves a transition. A
+    # resolved row keeps the waiver that it ended under.
+    waiver = models.ForeignKey(
+        "Waiver",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="findings",
+        db_index=False,  # finding_waived
+    )
 
     class Meta:
         verbose_name = _("Finding")
@@ -129,6 +138,12 @@ class Finding(models.Model):
                 fields=["flapping_since"],
                 condition=~models.Q(flapping_since=None),
                 name="finding_flapping",
+            ),
+            # Scores with and without waivers; what a waiver covers now.
+            models.Index(
+                fields=["waiver", "target"],
+                condition=models.Q(state="open", waiver__isnull=False),
+                name="finding_waived",
             ),
         ]
 
@@ -188,3 +203,185 @@ class Transition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_cause_display()}"
+
+
+class Waiver(models.Model):
+    """A signed acceptance that one rule fails on one target, or on all of a tenant's, until it expires.
+
+    `severity` is the worst it accepts, `ceiling` the worst value (as Finding.worst_measure tells
+    it: larger = worse). Rows are only added, approved and ended, by fleet/findings/waivers.py; a
+    renewal is a row of its own. Live: approved, not ended, not expired.
+    """
+
+    class Kind(models.TextChoices):
+        ACCEPTED_RISK = "accepted_risk", _("Accepted risk")
+        FALSE_POSITIVE = "false_positive", _("False positive")
+        COMPENSATING_CONTROL = "compensating_control", _("Compensating control")
+        FIX_SCHEDULED = "fix_scheduled", _("Fix scheduled")
+
+    class End(models.TextChoices):
+        EXPIRED = "expired", _("Expired")
+        REVOKED = "revoked", _("Revoked")
+        REJECTED = "rejected", _("Rejected")
+        RENEWED = "renewed", _("Renewed")
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="waivers")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, null=True, related_name="waivers")
+    rule_id = models.CharField(_("rule"), max_length=80)
+    severity = models.CharField(_("covers up to"), max_length=10, choices=Finding.Severity.choices)
+    ceiling = models.FloatField(_("ceiling"), null=True)
+    kind = models.CharField(_("kind"), max_length=24, choices=Kind.choices)
+    reason = models.TextField(_("reason"))
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    requested_at = models.DateTimeField(_("requested"))
+    needs_second = models.BooleanField(_("needs a second person"), default=False)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    approved_at = models.DateTimeField(_("approved"), null=True)
+    expires_at = models.DateTimeField(_("expires"))
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    ended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    end = models.CharField(_("how it ended"), max_length=10, choices=End.choices, blank=True)
+    end_note = models.TextField(_("why it ended"), blank=True)
+    renews = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, related_name="renewals"
+    )
+
+    class Meta:
+        verbose_name = _("Waiver")
+        verbose_name_plural = _("Waivers")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rule_id", "tenant", "target"],
+                condition=models.Q(ended_at=None, approved_at__isnull=False),
+                name="one_live_waiver",
+                nulls_distinct=False,
+            ),
+            models.UniqueConstraint(
+                fields=["rule_id", "tenant", "target"],
+                condition=models.Q(ended_at=None, approved_at=None),
+                name="one_waiting_waiver",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=models.Q(needs_second=False)
+                | models.Q(approved_by=None)
+                | ~models.Q(approved_by=models.F("requested_by")),
+                name="waiver_approved_by_another",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(approved_at=None, approved_by=None)
+                | models.Q(approved_at__isnull=False, approved_by__isnull=False),
+                name="waiver_approval_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ended_at=None, end="")
+                | models.Q(
+                    ended_at__isnull=False, end__in=["expired", "revoked", "rejected", "renewed"]
+                ),
+                name="waiver_end_is_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(severity__in=["warning", "critical"]),
+                name="waiver_severity_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(expires_at__gt=models.F("requested_at")),
+                name="waiver_expires_later",
+            ),
+        ]
+        indexes = [
+            # The minute's task and "Waivers ending": what expires first.
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(ended_at=None),
+                name="waiver_expiring",
+            ),
+            # The pages of one pair.
+            models.Index(fields=["target", "-requested_at"], name="waiver_of_target"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule_id} #{self.pk}"
+
+
+class WaiverNotice(models.Model):
+    """A warning that a waiver ends in so many days: alerts mail those whose `routed_at` is empty."""
+
+    waiver = models.ForeignKey(Waiver, on_delete=models.CASCADE, related_name="notices")
+    days = models.PositiveSmallIntegerField(_("days before"))  # 14, 3
+    at = models.DateTimeField(_("at"))
+    routed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("Waiver notice")
+        verbose_name_plural = _("Waiver notices")
+        constraints = [
+            models.UniqueConstraint(fields=["waiver", "days"], name="one_notice_a_step"),
+        ]
+        indexes = [
+            # Routing claims what nobody routed yet.
+            models.Index(fields=["id"], condition=models.Q(routed_at=None), name="notice_unrouted"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.days} d before #{self.waiver_id} ends"
+
+
+class MaintenanceWindow(models.Model):
+    """A time in which mail about some targets waits; checks go on.
+
+    Of pairs, of a tenant, or of a label (`tenant` empty: of whoever's pairs). Rows are only added
+    and ended early, by fleet/findings/maintenance.py; one ended before it began never was.
+    """
+
+    class Scope(models.TextChoices):
+        PAIRS = "pairs", _("Pairs")
+        TENANT = "tenant", _("Tenant")
+        LABEL = "label", _("Label")
+
+    scope = models.CharField(_("holds for"), max_length=10, choices=Scope.choices)
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.CASCADE, null=True, related_name="maintenance_windows"
+    )
+    targets = models.ManyToManyField(Target, related_name="maintenance_windows")
+    label_name = models.CharField(_("label"), max_length=80, blank=True)
+    label_value = models.CharField(_("value"), max_length=200, blank=True)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    starts_at = models.DateTimeField(_("starts"))
+    ends_at = models.DateTimeField(_("ends"))
+    made_at = models.DateTimeField(_("made"))
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    ended_at = models.DateTimeField(_("ended early"), null=True)
+    ended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+
+    class Meta:
+        verbose_name = _("Maintenance window")
+        verbose_name_plural = _("Maintenance")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ends_at__gt=models.F("starts_at")),
+                name="maintenance_ends_later",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(scope="label") & ~models.Q(label_name="")
+                | models.Q(scope__in=["pairs", "tenant"], label_name="", tenant__isnull=False),
+                name="maintenance_holds_for_something",
+            ),
+        ]
+        indexes = [
+            # Whose mail waits now, and what ended lately.
+            models.Index(fields=["ends_at"], name="maintenance_ending"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_scope_display()} #{self.pk}"

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from checks.render import THIN, duration
+from fleet.registry.instants import instant as instant
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -36,12 +37,6 @@ def short_age(seconds: float) -> str:
 def long_age(seconds: float) -> str:
     """Write an age in two units at most: `14 min`, `3 h 12 min`, `6 d 13 h`."""
     return duration(max(int(seconds), 0))
-
-
-def instant(at: datetime) -> str:
-    """Write an instant in the reader's time zone: `21 Nov 2026, 14:18 UTC`."""
-    local = timezone.localtime(at)
-    return f"{date_format(local, 'j M Y, H:i')} {local.tzname()}"
 
 
 def clock(at: datetime) -> str:

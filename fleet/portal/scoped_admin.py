@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
-from fleet.findings.models import Finding, Transition
+from fleet.findings.models import Finding, MaintenanceWindow, Transition, Waiver, WaiverNotice
 from fleet.inspections.models import DryRun, LatestFacts, PairSchedule, PairState
 from fleet.people.models import Membership, User
 from fleet.people.scopes import scopes_of
@@ -45,6 +45,9 @@ TENANT_PATHS: dict[type[Model], str] = {
     LatestFacts: "target__tenant",
     Finding: "target__tenant",
     Transition: "finding__target__tenant",
+    Waiver: "tenant",
+    WaiverNotice: "waiver__tenant",
+    MaintenanceWindow: "tenant",  # one without: of every tenant's pairs, for who sees them all
     Zone: SHARED,
     Worker: SHARED,
     User: FLEET,

@@ -222,6 +222,31 @@ class FleetSettings(models.Model):
             "that reaches neither it nor its pairs is blind: nobody is told that the pairs are down."
         ),
     )
+    # Source of the defaults: design §4
+    critical_waiver_days = models.PositiveSmallIntegerField(
+        _("longest waiver of a critical, days"),
+        default=30,
+        db_default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(366)],
+    )
+    warning_waiver_days = models.PositiveSmallIntegerField(
+        _("longest waiver of a warning, days"),
+        default=180,
+        db_default=180,
+        validators=[MinValueValidator(1), MaxValueValidator(366)],
+    )
+    second_person = models.BooleanField(
+        _("a second person approves waivers of criticals"),
+        default=False,
+        db_default=False,
+        help_text=_("Who asked for it cannot approve it."),
+    )
+    maintenance_hours = models.PositiveSmallIntegerField(
+        _("longest maintenance, hours"),
+        default=72,
+        db_default=72,
+        validators=[MinValueValidator(1), MaxValueValidator(744)],
+    )
     history = HistoricalRecords()
 
     class Meta:
