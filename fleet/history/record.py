@@ -11,6 +11,7 @@ from django.db import connection
 
 from checks.facts import EmailEngineFacts, Missing, PairFacts, RedisFacts, RoundTrips
 from fleet.history.models import Visit
+from fleet.registry.arrays import driver
 
 ANSWERED, SILENT, BLIND = 0, 1, 2
 FIELDS: Final = tuple(Visit._meta.concrete_fields)
@@ -79,8 +80,11 @@ def outcome(redis: RedisFacts | Missing) -> int:
 
 def write(rows: Iterable[Row]) -> None:
     """Copy visits in, within the caller's transaction; their days must be there (partitions.ensure_day)."""
-    connection.ensure_connection()
-    with connection.connection.cursor() as cursor, cursor.copy(COPY) as copy:
+    with (
+        connection.wrap_database_errors,
+        driver().cursor() as cursor,
+        cursor.copy(COPY) as copy,
+    ):
         copy.set_types(COLUMN_TYPES)
         for one in rows:
             copy.write_row(one)

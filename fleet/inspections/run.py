@@ -37,14 +37,17 @@ def inspect(tokens: Sequence[Token], *, is_slow: bool = False) -> int:
 
 
 def record_visits(visits: Sequence[Seen]) -> int:
-    """Record in one transaction; one at a time in this process, for two would fight for Python's lock."""
+    """Record in one transaction; one at a time in this process, for two would fight for Python's lock.
+
+    The visits took seconds: a connection that died meanwhile is made anew before it is used.
+    """
+    close_old_connections()
     with _recording:
         return record(visits)
 
 
 def record_late(visits: Sequence[Seen]) -> None:
     """Record what came after its shard; without a database the leases run out and others visit again."""
-    close_old_connections()
     try:
         record_visits(visits)
     except (DatabaseError, InterfaceError) as error:

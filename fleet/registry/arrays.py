@@ -22,9 +22,20 @@ def rows_of(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         return cursor.execute(sql.SQL(statement), params, binary=True).fetchall()
 
 
-def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:
+def driver() -> psycopg.Connection[tuple[Any, ...]]:
+    """Give the driver's own connection beneath Django's.
+
+    As Django's cursors do, the first use in a task makes one anew that died since the last task:
+    a restart of the database must not cost the next shard its claims.
+    """
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
-    return psycopg.Cursor(connection.connection)
+    ours: psycopg.Connection[tuple[Any, ...]] = connection.connection
+    return ours
+
+
+def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:
+    return psycopg.Cursor(driver())
 
 
 def array_text(values: Iterable[int]) -> str:
