@@ -42,9 +42,15 @@ app.conf.update(
             "schedule": 20.0,
             "options": {"expires": 20},
         },
+        # The last run before midnight is the day's.
+        "watch-standing": {
+            "task": "fleet.inspections.tasks.watch_standing",
+            "schedule": crontab(minute="*/5"),
+            "options": {"expires": 240},
+        },
         # Hourly, so that a machine that sleeps at night has its partitions too.
-        "keep-partitions": {
-            "task": "fleet.history.tasks.keep_partitions",
+        "keep-history": {
+            "task": "fleet.history.tasks.keep_history",
             "schedule": crontab(minute="20"),
             "options": {"expires": 3000},
         },

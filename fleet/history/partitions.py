@@ -1,4 +1,4 @@
-"""Daily partitions of the visit table: made ahead, ensured before a recording, dropped by retention."""
+"""Partitions of the history tables: made ahead, ensured before a recording, dropped by retention."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from django.db import OperationalError, ProgrammingError, connection, transaction
 from psycopg import sql
@@ -17,7 +18,6 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable, UndefinedTable
 
 logger = logging.getLogger(__name__)
 
-TABLE = "history_visit"
 AHEAD_DAYS = 7
 LOCK_WAIT = "2s"  # a waiting DDL lock holds up every recording behind it, so it waits briefly …
 ATTEMPTS = 5  # … and often
@@ -25,10 +25,45 @@ PAUSE_S = 0.5
 PASSING = (LockNotAvailable, DeadlockDetected, UndefinedTable)
 # Advisory lock keys: any constant that nothing else in this database uses.
 MAKING, DROPPING = 7_305_101, 7_305_102
-NAMED = re.compile(rf"{TABLE}_(\d{{8}})")
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table partitioned by time (UTC): a day a partition, or a month."""
+
+    name: str
+    is_monthly: bool = False
+
+    def partition(self, day: date) -> str:
+        """Name the partition that holds this day."""
+        return f"{self.name}_{day:%Y%m}" if self.is_monthly else f"{self.name}_{day:%Y%m%d}"
+
+    def first_day(self, partition: str) -> date:
+        """Give the first day that a partition holds."""
+        form = "%Y%m" if self.is_monthly else "%Y%m%d"
+        return datetime.strptime(partition.rpartition("_")[2], form).replace(tzinfo=UTC).date()
+
+    def bounds(self, day: date) -> tuple[date, date]:
+        """Give the first day of the partition that holds this day, and the first after it."""
+        if not self.is_monthly:
+            return day, day + timedelta(days=1)
+        first = day.replace(day=1)
+        return first, (first + timedelta(days=31)).replace(day=1)
+
+    def has(self, partition: str) -> bool:
+        """Tell one of our partitions from a table that only begins with our name."""
+        return bool(re.fullmatch(rf"{self.name}_\d{{{6 if self.is_monthly else 8}}}", partition))
+
+
+VISITS: Final = Table("history_visit")
+# By the month, so that years of one target lie in few partitions: a query plans and looks in each.
+HOURS: Final = Table("history_visithour", is_monthly=True)
+DAYS: Final = Table("history_visitday", is_monthly=True)
+COMPLIANCE: Final = Table("history_complianceday", is_monthly=True)
+TABLES: Final = (VISITS, HOURS, DAYS, COMPLIANCE)
 
 
 def retried(function: Callable[P, R]) -> Callable[P, R]:
@@ -57,7 +92,7 @@ def ensure_day(day: date) -> None:
 
     Call it before the recording transaction, not in it: the partition must outlive a rollback.
     """
-    make((day,))
+    make(VISITS, (day,))
 
 
 def forget_days() -> None:
@@ -65,38 +100,40 @@ def forget_days() -> None:
     ensure_day.cache_clear()
 
 
-def make_ahead(today: date) -> list[str]:
+def make_ahead(table: Table, today: date) -> list[str]:
     """Make the partitions of today and the next seven days; returns the names of new ones."""
-    return make(today + timedelta(days=ahead) for ahead in range(AHEAD_DAYS + 1))
+    return make(table, (today + timedelta(days=ahead) for ahead in range(AHEAD_DAYS + 1)))
 
 
 @retried
-def make(days: Iterable[date]) -> list[str]:
+def make(table: Table, days: Iterable[date]) -> list[str]:
     """Make and attach what is missing, in one transaction; safe with any number of runs at once."""
+    wanted = {table.partition(day): day for day in days}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_WAIT])
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [MAKING])
-        attached = set(_attached())
-        missing = [day for day in days if _name(day) not in attached]
-        for day in missing:
-            _attach(day)
-    return [_name(day) for day in missing]
+        missing = sorted(wanted.keys() - set(_attached(table)))
+        for name in missing:
+            _attach(table, name, wanted[name])
+    return missing
 
 
-def _attach(day: date) -> None:
+def _attach(table: Table, name: str, day: date) -> None:
     """Attach by a lock that lets recordings go on; the table may stand detached from an earlier drop."""
-    name, parent = sql.Identifier(_name(day)), sql.Identifier(TABLE)
-    start, end = (sql.Literal(at.isoformat()) for at in _bounds(day))
+    child, parent = sql.Identifier(name), sql.Identifier(table.name)
+    start, end = (sql.Literal(f"{one:%Y-%m-%d} 00:00+00") for one in table.bounds(day))
     with connection.cursor() as cursor:
         for statement in (
             sql.SQL("CREATE TABLE IF NOT EXISTS {} (LIKE {} INCLUDING DEFAULTS INCLUDING INDEXES)"),
             sql.SQL("ALTER TABLE {1} ATTACH PARTITION {0} FOR VALUES FROM ({2}) TO ({3})"),
         ):
-            cursor.execute(statement.format(name, parent, start, end).as_string())
+            cursor.execute(statement.format(child, parent, start, end).as_string())
 
 
-def drop_before(oldest: date) -> list[str]:
-    """Drop the partitions of days before `oldest`; returns their names.
+def drop_before(table: Table, oldest: date, most: int | None = None) -> list[str]:
+    """Drop the partitions that hold only days before `oldest`; returns their names.
+
+    With `most` no more than so many go, the oldest first.
 
     Must run outside a transaction: DETACH … CONCURRENTLY forbids one, and lets recordings go on.
     What an interrupted run left (half detached, or detached and not dropped) is finished first.
@@ -105,23 +142,20 @@ def drop_before(oldest: date) -> list[str]:
     with _only_one() as is_ours:
         if not is_ours:
             return []
-        for name in _half_detached():
-            _detach(name)
-        for name in _attached():
-            if _day(name) < oldest:
-                _detach(name)
-        gone = [name for name in _detached() if _day(name) < oldest]
+        for name in _half_detached(table):
+            _detach(table, name)
+        over = [name for name in _attached(table) if _is_over(table, name, oldest)]
+        for name in over[:most]:
+            _detach(table, name)
+        gone = [name for name in _detached(table) if _is_over(table, name, oldest)]
         for name in gone:
             _drop(name)
     return gone
 
 
-def maintain(now: datetime, raw_days: int) -> None:
-    """Make what is coming and drop what is older than `raw_days` full days."""
-    today = now.astimezone(UTC).date()
-    made = make_ahead(today)
-    dropped = drop_before(today - timedelta(days=raw_days))
-    logger.info("visit partitions made=%s dropped=%s", ",".join(made), ",".join(dropped))
+def _is_over(table: Table, name: str, oldest: date) -> bool:
+    _first, after = table.bounds(table.first_day(name))
+    return after <= oldest
 
 
 @contextmanager
@@ -140,12 +174,13 @@ def _only_one() -> Iterator[bool]:
 
 
 @retried
-def _detach(name: str) -> None:
+def _detach(table: Table, name: str) -> None:
     """Detach, or finish a detaching that was interrupted while it waited for older transactions."""
-    how = sql.SQL("FINALIZE" if name in _half_detached() else "CONCURRENTLY")
+    how = sql.SQL("FINALIZE" if name in _half_detached(table) else "CONCURRENTLY")
     words = sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}")
+    parent, child = sql.Identifier(table.name), sql.Identifier(name)
     with connection.cursor() as cursor:
-        cursor.execute(words.format(sql.Identifier(TABLE), sql.Identifier(name), how).as_string())
+        cursor.execute(words.format(parent, child, how).as_string())
 
 
 @retried
@@ -154,38 +189,34 @@ def _drop(name: str) -> None:
         cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)).as_string())
 
 
-def _attached() -> list[str]:
-    return _names("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass")
+def attached_days(table: Table) -> list[date]:
+    """Give the first day of each partition there is, oldest first."""
+    return [table.first_day(name) for name in _attached(table)]
 
 
-def _half_detached() -> list[str]:
+def _attached(table: Table) -> list[str]:
     return _names(
+        table, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass"
+    )
+
+
+def _half_detached(table: Table) -> list[str]:
+    return _names(
+        table,
         "SELECT inhrelid::regclass::text FROM pg_inherits"
-        " WHERE inhparent = %s::regclass AND inhdetachpending"
+        " WHERE inhparent = %s::regclass AND inhdetachpending",
     )
 
 
-def _detached() -> list[str]:
+def _detached(table: Table) -> list[str]:
     return _names(
+        table,
         "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND NOT relispartition"
-        " AND relname LIKE %s || '\\_%%'"
+        " AND relname LIKE %s || '\\_%%'",
     )
 
 
-def _names(query: str) -> list[str]:
+def _names(table: Table, query: str) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute(query, [TABLE])
-        return sorted(name for (name,) in cursor.fetchall() if NAMED.fullmatch(name))
-
-
-def _name(day: date) -> str:
-    return f"{TABLE}_{day:%Y%m%d}"
-
-
-def _day(name: str) -> date:
-    return datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
-
-
-def _bounds(day: date) -> tuple[datetime, datetime]:
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return start, start + timedelta(days=1)
+        cursor.execute(query, [table.name])
+        return sorted(name for (name,) in cursor.fetchall() if table.has(name))

@@ -19,6 +19,7 @@ from fleet.inspections.dryrun import claim_dry_runs, run_dry
 from fleet.inspections.heartbeat import Heartbeat
 from fleet.inspections.load import Token
 from fleet.inspections.run import inspect, stop_room
+from fleet.inspections.standing import keep_standing
 from fleet.inspections.unverified import mark_unverified
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,13 @@ def watch_unverified() -> None:
     """Take the green off pairs that nobody looks at. Safe to run twice."""
     with database_may_fail("watch"):
         mark_unverified(timezone.now())
+
+
+@shared_task(ignore_result=True)
+def watch_standing() -> None:
+    """Write how the fleet stands into history. Safe to run twice."""
+    with database_may_fail("standing"):
+        keep_standing(timezone.now())
 
 
 @shared_task(ignore_result=True)

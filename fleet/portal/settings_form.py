@@ -72,7 +72,7 @@ class SettingsForm(_Form):
 
     class Meta:
         model = FleetSettings
-        fields = ["raw_days", "core_rules"]
+        fields = ["raw_days", "hourly_days", "daily_days", "core_rules"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

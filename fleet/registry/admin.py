@@ -87,7 +87,7 @@ class FleetSettingsAdmin(ScopedAdmin):
             },
         ),
         (_("What decides the lamps"), {"fields": ("core_rules",)}),
-        (_("History"), {"fields": ("raw_days",)}),
+        (_("History"), {"fields": ("raw_days", "hourly_days", "daily_days")}),
     )
 
     def changelist_view(

@@ -247,6 +247,18 @@ class FleetSettings(models.Model):
         db_default=72,
         validators=[MinValueValidator(1), MaxValueValidator(744)],
     )
+    hourly_days = models.PositiveSmallIntegerField(
+        _("hourly history, days"),
+        default=90,
+        db_default=90,
+        validators=[MinValueValidator(7), MaxValueValidator(730)],
+    )
+    daily_days = models.PositiveSmallIntegerField(
+        _("daily history, days"),
+        default=730,
+        db_default=730,
+        validators=[MinValueValidator(90), MaxValueValidator(3650)],
+    )
     history = HistoricalRecords()
 
     class Meta:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from fleet.celery import app
-from fleet.history.partitions import make_ahead
+from fleet.history.partitions import VISITS, make_ahead
 from fleet.inspections.dispatch import Shard, dispatch_due
 from fleet.inspections.models import PairSchedule, PairState
 from fleet.inspections.schedule import ensure_schedule
@@ -72,7 +72,7 @@ def register(stage: Stage, count: int = PAIRS) -> None:
 def measure(stage: Stage) -> Spent:
     """Visit every pair a few times as fast as it goes; the first two rounds warm up."""
     app.set_default()
-    make_ahead(timezone.now().date())
+    make_ahead(VISITS, timezone.now().date())
     with worker(stage) as pid:
         wait_for(Worker.objects.exists, 30, "the worker's first report")
         _round(stage, pid, (*OFTEN, *RARELY))

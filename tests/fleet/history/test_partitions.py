@@ -26,7 +26,7 @@ def no_partitions() -> Iterator[None]:
 
 def wipe() -> None:
     partitions.forget_days()
-    partitions.drop_before(date(2100, 1, 1))
+    partitions.drop_before(partitions.VISITS, date(2100, 1, 1))
 
 
 def attached() -> list[str]:
@@ -49,8 +49,8 @@ def visit(at: datetime, target_id: int = 1, **columns: int) -> Visit:
 
 
 def test_a_week_is_made_ahead_once() -> None:
-    assert partitions.make_ahead(TODAY) == days(TODAY, 8)
-    assert partitions.make_ahead(TODAY) == []
+    assert partitions.make_ahead(partitions.VISITS, TODAY) == days(TODAY, 8)
+    assert partitions.make_ahead(partitions.VISITS, TODAY) == []
     assert attached() == days(TODAY, 8)
 
 
@@ -67,7 +67,7 @@ def test_a_visit_needs_its_day_and_only_that() -> None:
 
 def test_the_day_is_remembered_and_can_be_forgotten() -> None:
     partitions.ensure_day(TODAY)
-    partitions.drop_before(TODAY + timedelta(days=1))
+    partitions.drop_before(partitions.VISITS, TODAY + timedelta(days=1))
     partitions.ensure_day(TODAY)
     assert attached() == []
 
@@ -76,30 +76,27 @@ def test_the_day_is_remembered_and_can_be_forgotten() -> None:
     assert attached() == days(TODAY, 1)
 
 
-def test_retention_keeps_whole_days() -> None:
-    partitions.make(TODAY - timedelta(days=n) for n in range(6))
+def test_months_hold_their_days_and_go_when_all_are_old() -> None:
+    table = partitions.HOURS
+    made = partitions.make(table, (date(2026, 11, 30), date(2026, 12, 1), date(2026, 11, 1)))
 
-    partitions.maintain(datetime(2026, 11, 21, 0, 20, tzinfo=UTC), raw_days=3)
-
-    assert attached() == days(TODAY - timedelta(days=3), 3 + 8)
-
-
-def test_a_missed_week_is_caught_up() -> None:
-    partitions.make_ahead(TODAY)
-
-    partitions.maintain(datetime(2026, 12, 5, tzinfo=UTC), raw_days=3)
-
-    assert attached() == days(date(2026, 12, 5), 8)
+    assert made == ["history_visithour_202611", "history_visithour_202612"]
+    assert partitions.attached_days(table) == [date(2026, 11, 1), date(2026, 12, 1)]
+    assert partitions.drop_before(table, date(2026, 11, 30)) == []
+    assert partitions.drop_before(table, date(2026, 12, 1)) == ["history_visithour_202611"]
+    assert partitions.drop_before(table, date(2027, 1, 1)) == ["history_visithour_202612"]
 
 
 def test_what_a_drop_left_half_done_is_finished_or_used_again() -> None:
-    partitions.make((TODAY, TODAY + timedelta(days=1)))
+    partitions.make(partitions.VISITS, (TODAY, TODAY + timedelta(days=1)))
     with connection.cursor() as cursor:
         for name in days(TODAY, 2):
             cursor.execute(f"ALTER TABLE history_visit DETACH PARTITION {name} CONCURRENTLY")
 
-    assert partitions.drop_before(TODAY + timedelta(days=1)) == days(TODAY, 1)
-    assert partitions.make((TODAY + timedelta(days=1),)) == days(TODAY + timedelta(days=1), 1)
+    assert partitions.drop_before(partitions.VISITS, TODAY + timedelta(days=1)) == days(TODAY, 1)
+    assert partitions.make(partitions.VISITS, (TODAY + timedelta(days=1),)) == days(
+        TODAY + timedelta(days=1), 1
+    )
 
 
 def test_a_reader_in_the_way_leaves_it_half_detached_and_the_next_run_finishes(
@@ -107,14 +104,14 @@ def test_a_reader_in_the_way_leaves_it_half_detached_and_the_next_run_finishes(
 ) -> None:
     monkeypatch.setattr(partitions, "LOCK_WAIT", "100ms")
     monkeypatch.setattr(partitions, "PAUSE_S", 0.0)
-    partitions.make((TODAY,))
+    partitions.make(partitions.VISITS, (TODAY,))
     with psycopg.connect(**connection.get_connection_params()) as reader:
         reader.execute("SELECT count(*) FROM history_visit")
         with pytest.raises(Exception, match="lock timeout"):
-            partitions.drop_before(TODAY + timedelta(days=1))
+            partitions.drop_before(partitions.VISITS, TODAY + timedelta(days=1))
     assert attached() == []
 
-    assert partitions.drop_before(TODAY + timedelta(days=1)) == days(TODAY, 1)
+    assert partitions.drop_before(partitions.VISITS, TODAY + timedelta(days=1)) == days(TODAY, 1)
 
 
 def test_many_runs_at_once_make_and_drop_once() -> None:
@@ -123,8 +120,8 @@ def test_many_runs_at_once_make_and_drop_once() -> None:
 
     def run() -> None:
         try:
-            made.extend(partitions.make_ahead(TODAY))
-            dropped.extend(partitions.drop_before(TODAY + timedelta(days=4)))
+            made.extend(partitions.make_ahead(partitions.VISITS, TODAY))
+            dropped.extend(partitions.drop_before(partitions.VISITS, TODAY + timedelta(days=4)))
         finally:
             connection.close()
 
@@ -135,8 +132,8 @@ def test_many_runs_at_once_make_and_drop_once() -> None:
         thread.join()
 
     # A run that makes while another drops leaves its own dropping to the next night's.
-    dropped.extend(partitions.drop_before(TODAY + timedelta(days=4)))
-    partitions.make_ahead(TODAY + timedelta(days=4))
+    dropped.extend(partitions.drop_before(partitions.VISITS, TODAY + timedelta(days=4)))
+    partitions.make_ahead(partitions.VISITS, TODAY + timedelta(days=4))
     assert set(made) >= set(days(TODAY, 8))
     assert set(dropped) == set(days(TODAY, 4))
     assert attached() == days(TODAY + timedelta(days=4), 8)

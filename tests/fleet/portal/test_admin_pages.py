@@ -138,6 +138,8 @@ FORM = {
     "upstash_health_s": 600,
     "upstash_latency_s": 300,
     "raw_days": 5,
+    "hourly_days": 90,
+    "daily_days": 730,
     "core_rules": [rule.id for rule in RULES if rule.is_core],
 }
 SETTINGS = "admin:registry_fleetsettings_change"

@@ -1,0 +1,196 @@
+"""Do hours and days hold what their visits read, once, whatever runs when?"""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.db import connection
+
+from fleet.history import partitions, rollup
+from fleet.history.models import FleetHour, RolledDay, ScoreDay, Visit, VisitDay, VisitHour
+from fleet.history.retention import keep
+from fleet.registry.models import FleetSettings
+
+pytestmark = pytest.mark.django_db(transaction=True)
+DAY = date(2026, 11, 20)
+NIGHT = datetime(2026, 11, 21, 0, 20, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def no_partitions() -> Iterator[None]:
+    """Begin and end with none."""
+    wipe()
+    yield
+    wipe()
+
+
+def wipe() -> None:
+    partitions.forget_days()
+    for table in partitions.TABLES:
+        partitions.drop_before(table, date(2100, 1, 1))
+
+
+def visit(hour: float, target_id: int = 1, day: date = DAY, **columns: float) -> None:
+    partitions.ensure_day(day)
+    at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=hour)
+    values = {"fails_count": 0, "unknowns_count": 0, "outcome": 0, **columns}
+    Visit.objects.create(target_id=target_id, at=at, **values)
+
+
+def row(model: type[VisitHour | VisitDay], *columns: str) -> list[tuple[object, ...]]:
+    return list(model.objects.order_by("target_id", "at").values_list(*columns))
+
+
+def at(hour: int, day: date = DAY) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+def test_an_hour_holds_means_extremes_and_highest_counters() -> None:
+    read = {"rtt_min_us": 100, "rtt_median_us": 200, "rtt_max_us": 900, "used_memory_bytes": 10}
+    visit(9.0, **read, evicted_keys=5, fragmentation_ratio=1.5, fails_count=2)
+    visit(9.5, rtt_min_us=80, rtt_median_us=301, rtt_max_us=400, used_memory_bytes=20)
+    visit(9.99, outcome=1)
+    visit(10.0, outcome=2)
+
+    assert rollup.roll_up(NIGHT) == [DAY]
+
+    wanted = ("at", "visits_count", "silent_count", "blind_count")
+    assert row(VisitHour, *wanted) == [(at(9), 2, 1, 0), (at(10), 0, 0, 1)]
+    figures = ("rtt_min_us", "rtt_median_us", "rtt_max_us", "used_memory_bytes")
+    assert row(VisitHour, *figures) == [(80, 250, 900, 15), (None, None, None, None)]
+    rest = ("used_memory_min_bytes", "used_memory_max_bytes", "evicted_keys", "fails_max_count")
+    assert row(VisitHour, *rest) == [(10, 20, 5, 2), (None, None, None, 0)]
+
+
+def test_a_day_weighs_its_hours_by_their_visits() -> None:
+    for hour, used in ((1.0, 10), (2.0, 40), (2.5, 40), (2.6, 40)):
+        visit(hour, used_memory_bytes=used)
+    visit(3.0, target_id=2, used_memory_bytes=7)
+    visit(4.0, outcome=1)
+
+    rollup.roll_up(NIGHT)
+
+    wanted = ("target_id", "at", "visits_count", "silent_count", "used_memory_bytes")
+    assert row(VisitDay, *wanted) == [(1, at(0), 4, 1, 32), (2, at(0), 1, 0, 7)]
+
+
+def test_a_day_is_rolled_up_once_it_is_settled_and_only_once() -> None:
+    visit(23.99)
+    midnight = at(0, DAY + timedelta(days=1))
+
+    assert rollup.roll_up(midnight + timedelta(minutes=10, microseconds=-1)) == []
+    assert rollup.roll_up(midnight + timedelta(minutes=10)) == [DAY]
+    assert rollup.roll_up(midnight + timedelta(minutes=11)) == []
+    assert list(RolledDay.objects.values_list("day", "visits_count")) == [(DAY, 1)]
+
+
+def test_a_missed_week_is_rolled_up_afterwards() -> None:
+    days = [DAY - timedelta(days=n) for n in range(7)]
+    for day in days:
+        visit(12.0, day=day)
+
+    assert rollup.roll_up(NIGHT) == sorted(days)
+    assert VisitDay.objects.count() == 7
+
+
+def test_rolled_up_again_a_day_holds_the_same_and_what_came_late() -> None:
+    visit(9.0, rtt_median_us=100)
+    rollup.roll_day(DAY, NIGHT)
+    rollup.roll_day(DAY, NIGHT)
+    visit(9.5, rtt_median_us=300)
+    rollup.roll_day(DAY, NIGHT)
+
+    assert row(VisitHour, "at", "visits_count", "rtt_median_us") == [(at(9), 2, 200)]
+    assert row(VisitDay, "visits_count", "rtt_median_us") == [(2, 200)]
+
+
+def test_a_day_without_its_raw_visits_is_left_as_written() -> None:
+    with pytest.raises(ValueError, match="the raw visits of 2026-11-20 are gone"):
+        rollup.roll_day(DAY, NIGHT)
+
+
+def test_many_runs_at_once_write_a_day_once() -> None:
+    for hour in range(24):
+        visit(hour)
+
+    def run() -> None:
+        try:
+            rollup.roll_up(NIGHT)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert VisitHour.objects.count() == 24
+    assert VisitDay.objects.count() == 1
+
+
+def test_live_hours_equal_the_ones_written() -> None:
+    visit(9.0, rtt_median_us=100, connected_clients=3)
+    visit(11.2, rtt_median_us=300, evicted_keys=4)
+    visit(11.2, target_id=2)
+
+    live = rollup.live_hours(1, at(0), at(23))
+    rollup.roll_up(NIGHT)
+
+    assert live == row(VisitHour, *rollup.COLUMNS)[:2]
+
+
+def settings(raw_days: int = 3) -> FleetSettings:
+    return FleetSettings(raw_days=raw_days)
+
+
+def test_raw_days_go_once_they_are_rolled_up_two_a_run() -> None:
+    for n in range(7):
+        visit(12.0, day=DAY - timedelta(days=n))
+    kept = [DAY - timedelta(days=n) for n in (2, 1, 0)]
+    ahead = [DAY + timedelta(days=n) for n in range(1, 9)]
+
+    for _run in range(2):
+        keep(NIGHT, NIGHT, settings())
+
+    assert partitions.attached_days(partitions.VISITS) == kept + ahead
+    assert VisitDay.objects.count() == 7
+
+
+def test_late_visits_are_rolled_up_before_their_raw_day_goes() -> None:
+    visit(12.0)
+    keep(NIGHT, NIGHT, settings())
+    visit(13.0)
+    later = NIGHT + timedelta(days=4)
+    keep(later, later, settings())
+
+    assert row(VisitDay, "visits_count") == [(2,)]
+    assert DAY not in partitions.attached_days(partitions.VISITS)
+
+
+def test_nothing_is_dropped_while_the_clocks_disagree() -> None:
+    visit(12.0)
+    leap = NIGHT + timedelta(days=400)
+
+    keep(leap, NIGHT, settings())
+
+    assert DAY in partitions.attached_days(partitions.VISITS)
+
+
+def test_scores_and_hours_of_the_fleet_go_with_the_days() -> None:
+    for days_ago in (729, 730, 731):
+        ScoreDay.objects.create(
+            day=NIGHT.date() - timedelta(days=days_ago),
+            **{
+                field.name: 0
+                for field in ScoreDay._meta.concrete_fields
+                if field.name.endswith("_count")
+            },
+        )
+
+    keep(NIGHT, NIGHT, settings())
+
+    oldest = ScoreDay.objects.order_by("day").values_list("day", flat=True)
+    assert [(NIGHT.date() - day).days for day in oldest] == [730, 729]
+    assert not FleetHour.objects.exists()
