@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection, transaction
 
@@ -144,14 +144,14 @@ def roll_day(day: date, now: datetime) -> bool:
     return True
 
 
-def live_hours(target_id: int, since: datetime, until: datetime) -> list[tuple[object, ...]]:
+def live_hours(target_id: int, since: datetime, until: datetime) -> list[tuple[Any, ...]]:
     """Give the hours of one target straight from its raw visits, in the order of COLUMNS."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"{HOURS_OF_ONE} ORDER BY at",
             {"target_id": target_id, "since": since, "until": until},
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def visits_count(day: date) -> int:
