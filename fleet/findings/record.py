@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from django.db.models import Max
 
 from checks import lifecycle, remedy
-from checks.lifecycle import Move, Standing, State
+from checks.lifecycle import Cause, Move, State
 from checks.policy import Policy, Settings
-from checks.rule import Kind, Outcome, Severity, Verdict
+from checks.rule import Cadence, Kind, Outcome, Severity, Verdict
+from fleet.findings import rows
 from fleet.findings.models import Finding, Transition
+from fleet.findings.rows import SEVERITIES, Key, Row
 from fleet.findings.worst import measure
-from fleet.registry.arrays import rows_of
 
 SHORT: Final = 120
 FIGURES: Final = re.compile(r"[\d.,]+")
 GROWTH: Final = 1.01  # a worst value is written when it grew by a hundredth: not with every byte
+KINDS: Final = {kind.value: kind for kind in Kind}
+PENDING: Final = State.PENDING.value
+
+
+def _never(_cadence: Cadence) -> datetime | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The verdicts of one visit, by rule id, where they were read from, and the policy they obey."""
+    """The verdicts of one visit, by rule id, where they were read from, and the policy they obey.
+
+    engine and version are the make last detected, judged_at tells when a cadence was judged
+    before, and rules that are held open nothing.
+    """
 
     target_id: int
     at: datetime
     vantage: str
     verdicts: Mapping[str, Verdict]
     policy: Policy
-
-
-# By value, for an enumeration's own look-up costs half a microsecond.
-SEVERITIES: Final = {severity.value: severity for severity in Severity}
-KINDS: Final = {kind.value: kind for kind in Kind}
-STATES: Final = {state.value: state for state in State}
-PENDING: Final = State.PENDING.value
+    engine: str = ""
+    version: str = ""
+    judged_at: Callable[[Cadence], datetime | None] = _never
+    held: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -58,62 +65,41 @@ class Live:
 NOTHING: Final = Live()
 
 
-class Row(NamedTuple):
-    """A live finding as far as a step needs it; the rest of its columns stay in the database."""
-
-    id: int
-    target_id: int
-    rule_id: str
-    kind: str
-    state: str
-    severity: str
-    short: str
-    cause: str
-    results: int
-    results_count: int
-    opened_at: datetime | None
-    last_event_at: datetime | None
-    worst_measure: float | None
-
-
 def move_findings(visits: Sequence[Judged]) -> dict[int, Live]:
     """Move the findings of these targets by their verdicts; returns what is wrong with each now.
 
-    The caller holds the targets' schedule rows: nobody else records them meanwhile. Targets with
+    The caller holds the targets' state rows: nobody else records them meanwhile. Targets with
     neither a fail nor a live finding cost one row of a query and nothing more.
     """
-    alive = _alive([visit.target_id for visit in visits])
-    moves = Moves()
+    alive = rows.alive([visit.target_id for visit in visits])
+    steps: list[tuple[Judged, str]] = []
+    unconfirmed: set[Key] = set()
     for visit in visits:
         mine = alive.get(visit.target_id)
         for rule_id, verdict in visit.verdicts.items():
-            if verdict.outcome is Outcome.FAIL or (mine and rule_id in mine):
-                moves.step(visit, rule_id, alive[visit.target_id])
-    moves.write()
+            row = mine.get(rule_id) if mine else None
+            if verdict.outcome is Outcome.FAIL and (row is None or row.state == PENDING):
+                unconfirmed.add((visit.target_id, rule_id))
+            elif row is None:
+                continue
+            steps.append((visit, rule_id))
+    if steps:
+        moves = Moves(rows.ended(unconfirmed, min(visit.at for visit in visits)))
+        for visit, rule_id in steps:
+            moves.step(visit, rule_id, alive[visit.target_id])
+        moves.write()
     return {visit.target_id: _live(alive.get(visit.target_id)) for visit in visits}
 
 
-ALIVE: Final = f"""
-SELECT {", ".join(Row._fields)} FROM findings_finding
-WHERE target_id = ANY(%b) AND state IN ('pending', 'open')
-ORDER BY opened_at, id
-"""  # noqa: S608  our own column names
-
-
-def _alive(target_ids: list[int]) -> defaultdict[int, dict[str, Row]]:
-    """Read the live findings by target and rule, the oldest opened first."""
-    alive: defaultdict[int, dict[str, Row]] = defaultdict(dict)
-    for values in rows_of(ALIVE, [target_ids]):
-        row = Row._make(values)
-        alive[row.target_id][row.rule_id] = row
-    return alive
-
-
 class Moves:
-    """What the steps of a shard write, gathered so that it is written at once."""
+    """What the steps of a shard write, gathered so that it is written at once.
 
-    def __init__(self) -> None:
-        self._new: list[tuple[Finding, Move | None]] = []
+    `ended` are the findings whose episodes an opening would continue.
+    """
+
+    def __init__(self, ended: Mapping[Key, Row]) -> None:
+        self._ended = ended
+        self._new: list[tuple[Finding, list[Move]]] = []
         self._changed: list[tuple[int, dict[str, Any]]] = []
         self._gone: list[int] = []
         self._transitions: list[Transition] = []
@@ -121,26 +107,44 @@ class Moves:
     def step(self, visit: Judged, rule_id: str, mine: dict[str, Row]) -> None:
         """Take one step with one finding; `mine` are the target's live ones, kept up to date."""
         settings, verdict = visit.policy.settings[rule_id], visit.verdicts[rule_id]
-        row = mine.get(rule_id)
-        before = _standing(row) if row else None
-        after, move = lifecycle.step(before, verdict, settings, visit.at)
-        if after is None:
-            if row:
-                self._gone.append(row.id)
-                del mine[rule_id]
+        row, last = mine.get(rule_id), self._last(visit, settings)
+        before = rows.standing(row) if row else None
+        found = lifecycle.step(
+            before,
+            verdict,
+            settings,
+            visit.at,
+            judged_at=visit.judged_at(settings.rule.cadence),
+            ended=rows.standing(last) if last else None,
+            is_held=rule_id in visit.held,
+        )
+        opens_again = last and found.move and found.move.cause is Cause.OPENED
+        if row and (found.standing is None or opens_again):
+            self._gone.append(mine.pop(rule_id).id)
+        if found.standing is None:
             return
-        changes = _stood(after, move, visit.at) if after != before else {}
+        if opens_again:
+            row, before = last, None
+        changes = rows.stood(row, found, visit.at) if found.standing != before else {}
         if verdict.outcome is Outcome.FAIL:
-            changes |= _told(row, visit, settings, move)
+            changes |= _told(row, visit, settings, found.move)
+        moves = rows.moves_of(found)
         if row is None:
-            mine[rule_id] = self._bear(visit, settings, changes, move)
+            mine[rule_id] = self._bear(visit, settings, changes, moves)
         elif changes:
-            mine[rule_id] = self._change(row, changes, move, visit.at)
-        if after.state is State.RESOLVED:
+            mine[rule_id] = self._change(row, changes, moves, visit.at)
+        if found.standing.state is State.RESOLVED:
             del mine[rule_id]
 
+    def _last(self, visit: Judged, settings: Settings) -> Row | None:
+        """Find the finding whose episode an opening now would continue."""
+        last = self._ended.get((visit.target_id, settings.rule.id))
+        if last is None or last.resolved_at is None or not lifecycle.may_continue(settings):
+            return None
+        return last if visit.at - last.resolved_at <= lifecycle.EPISODE_GAP else None
+
     def _bear(
-        self, visit: Judged, settings: Settings, changes: dict[str, Any], move: Move | None
+        self, visit: Judged, settings: Settings, changes: dict[str, Any], moves: list[Move]
     ) -> Row:
         born = Finding(
             target_id=visit.target_id,
@@ -149,13 +153,12 @@ class Moves:
             first_seen_at=visit.at,
             **changes,
         )
-        self._new.append((born, move))
+        self._new.append((born, moves))
         return Row._make(getattr(born, name) for name in Row._fields)
 
-    def _change(self, row: Row, changes: dict[str, Any], move: Move | None, at: datetime) -> Row:
+    def _change(self, row: Row, changes: dict[str, Any], moves: list[Move], at: datetime) -> Row:
         self._changed.append((row.id, changes))
-        if move:
-            self._transitions.append(_transition(row.id, move, at))
+        self._transitions += [rows.transition(row.id, move, at) for move in moves]
         return row._replace(**{name: changes[name] for name in Row._fields if name in changes})
 
     def write(self) -> None:
@@ -170,39 +173,13 @@ class Moves:
             Transition.objects.bulk_create(self._transitions)
 
     def _write_new(self) -> None:
-        _number([finding for finding, _move in self._new])
-        Finding.objects.bulk_create(finding for finding, _move in self._new)
+        _number([finding for finding, _moves in self._new])
+        Finding.objects.bulk_create(finding for finding, _moves in self._new)
         self._transitions += [
-            _transition(finding.pk, move, finding.first_seen_at)
-            for finding, move in self._new
-            if move
+            rows.transition(finding.pk, move, finding.first_seen_at)
+            for finding, moves in self._new
+            for move in moves
         ]
-
-
-def _standing(row: Row) -> Standing:
-    return Standing(
-        STATES[row.state],
-        SEVERITIES[row.severity],
-        row.results,
-        row.results_count,
-        row.last_event_at,
-    )
-
-
-def _stood(after: Standing, move: Move | None, at: datetime) -> dict[str, Any]:
-    """Give the columns of a new standing."""
-    changes: dict[str, Any] = {
-        "state": after.state.value,
-        "severity": after.severity.value,
-        "results": after.results,
-        "results_count": after.results_count,
-        "last_event_at": after.last_event_at,
-    }
-    if move and move.to_state is State.RESOLVED:
-        changes["resolved_at"] = at
-    elif move and move.from_state is not State.OPEN:
-        changes["opened_at"] = at
-    return changes
 
 
 def _told(row: Row | None, visit: Judged, settings: Settings, move: Move | None) -> dict[str, Any]:
@@ -223,6 +200,8 @@ def _told(row: Row | None, visit: Judged, settings: Settings, move: Move | None)
         "short": verdict.short[:SHORT],
         "cause": verdict.cause,
         "vantage": visit.vantage,
+        "engine": visit.engine,
+        "engine_version": visit.version,
         "observed": observed,
         "required": remedy.required(rule, verdict.evidence, settings.limits),
         "evidence": dict(verdict.evidence),
@@ -249,25 +228,13 @@ def _rises(move: Move | None) -> bool:
 
 def _number(new: Collection[Finding]) -> None:
     """Count the episodes: one more than this target and rule had before."""
-    rows = Finding.objects.filter(
+    earlier = Finding.objects.filter(
         target_id__in={one.target_id for one in new}, rule_id__in={one.rule_id for one in new}
     )
-    last = rows.values("target_id", "rule_id").annotate(last=Max("episode"))
+    last = earlier.values("target_id", "rule_id").annotate(last=Max("episode"))
     before = {(one["target_id"], one["rule_id"]): one["last"] for one in last}
     for one in new:
         one.episode = before.get((one.target_id, one.rule_id), 0) + 1
-
-
-def _transition(finding_id: int, move: Move, at: datetime) -> Transition:
-    return Transition(
-        finding_id=finding_id,
-        at=at,
-        cause=move.cause.value,
-        from_state=move.from_state.value if move.from_state else "",
-        to_state=move.to_state.value,
-        from_severity=move.from_severity.value if move.from_severity else "",
-        to_severity=move.to_severity.value,
-    )
 
 
 def _live(mine: Mapping[str, Row] | None) -> Live:

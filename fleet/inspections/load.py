@@ -64,6 +64,11 @@ class Before(NamedTuple):
         """Say whether nobody looked for a while: every rule's last verdict is void (unverified.py)."""
         return any(reason in OUT_OF_SIGHT for reason in self.core_unknown.values())
 
+    def judged_at(self, cadence: Cadence) -> datetime | None:
+        """Give when the rules of a cadence were judged; None where no visit judges them."""
+        at: datetime | None = getattr(self, f"{cadence.value}_at", None)
+        return at
+
 
 REGISTERED: Final = tuple(one.name for one in fields(Columns))
 FIRST: Final = 11  # columns of LOAD before those

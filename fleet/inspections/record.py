@@ -102,8 +102,21 @@ def _record(visits: Sequence[Seen]) -> int:
 
 
 def _judged(seen: Seen) -> Judged:
-    vantage = f"zone {seen.due.vantage.zone}"
-    return Judged(seen.due.target_id, seen.at, vantage, seen.verdicts, seen.policy)
+    before, redis = seen.due.before, seen.facts.redis
+    engine, version = before.engine, before.version
+    if not isinstance(redis, Missing):
+        engine = redis.engine.value
+        version = version if isinstance(redis.version, Missing) else redis.version
+    return Judged(
+        seen.due.target_id,
+        seen.at,
+        f"zone {seen.due.vantage.zone}",
+        seen.verdicts,
+        seen.policy,
+        engine,
+        version[: state.VERSION_LENGTH],
+        before.judged_at,
+    )
 
 
 def _visit_row(seen: Seen) -> history.Row:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.lifecycle import EVENT_QUIET, Cause, Move, Standing, State, Step, step
+from checks.lifecycle import EVENT_QUIET, FLAPS, Cause, Move, Standing, State, Step, step
 from checks.policy import Settings
 from checks.rule import (
     Confirm,
@@ -21,6 +21,7 @@ from checks.rule import (
 from tests.checks.sample_rules import evictions, memory
 
 NOW = datetime(2026, 11, 21, 14, 18, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 INFO, WARNING, CRITICAL = Severity
 PENDING, OPEN, RESOLVED = State
 ONCE, THREE, MOST = Confirm(1, 1), Confirm(3, 3), Confirm(3, 5)
@@ -55,13 +56,13 @@ def causes(steps):
 
 
 def test_one_of_one_opens_at_the_first_fail_and_leaves_no_pending_row():
-    opened = Standing(OPEN, CRITICAL)
+    opened = Standing(OPEN, CRITICAL, moves=(NOW,))
 
     assert step(None, fail(CRITICAL), settings(), NOW) == Step(
         opened, Move(Cause.OPENED, None, OPEN, None, CRITICAL)
     )
-    assert step(opened, PASS, settings(), NOW) == Step(
-        Standing(RESOLVED, CRITICAL),
+    assert step(opened, PASS, settings(), NOW + MINUTE) == Step(
+        Standing(RESOLVED, CRITICAL, moves=(NOW, NOW + MINUTE)),
         Move(Cause.RESOLVED, OPEN, RESOLVED, CRITICAL, CRITICAL),
     )
 
@@ -72,7 +73,10 @@ def test_three_of_three_waits_for_the_third():
     assert steps == [
         Step(Standing(PENDING, WARNING, 0b1, 1), None),
         Step(Standing(PENDING, WARNING, 0b11, 2), None),
-        Step(Standing(OPEN, CRITICAL), Move(Cause.OPENED, PENDING, OPEN, None, CRITICAL)),
+        Step(
+            Standing(OPEN, CRITICAL, moves=(NOW + 2 * MINUTE,)),
+            Move(Cause.OPENED, PENDING, OPEN, None, CRITICAL),
+        ),
     ]
 
 
@@ -88,7 +92,7 @@ def test_three_of_five_bridges_passes():
         Standing(PENDING, WARNING, 0b10, 2),
         Standing(PENDING, WARNING, 0b101, 3),
         Standing(PENDING, WARNING, 0b1010, 4),
-        Standing(OPEN, WARNING),
+        Standing(OPEN, WARNING, moves=(NOW + 4 * MINUTE,)),
     ]
 
 
@@ -99,9 +103,25 @@ def test_pending_goes_once_it_cannot_confirm_sooner_than_a_new_one():
     assert causes(steps) == [None] * 4
 
 
-@pytest.mark.parametrize("standing", [None, Standing(PENDING, WARNING, 1, 1), Standing(OPEN, INFO)])
+@pytest.mark.parametrize("standing", [None, Standing(PENDING, WARNING, 1, 1)])
 def test_unknown_moves_nothing(standing):
     assert step(standing, UNKNOWN, settings(MOST, MOST), NOW) == Step(standing, None)
+
+
+def test_the_first_unknown_notes_when_the_last_conclusive_result_was():
+    opened = Standing(OPEN, INFO, 1, 1)
+    unsure = replace(opened, conclusive_at=NOW - MINUTE)
+
+    assert step(opened, UNKNOWN, settings(ONCE, THREE), NOW, judged_at=NOW - MINUTE) == Step(
+        unsure, None
+    )
+    assert step(unsure, UNKNOWN, settings(ONCE, THREE), NOW + MINUTE, judged_at=NOW) == Step(
+        unsure, None
+    )
+    assert step(opened, UNKNOWN, settings(), NOW).standing.conclusive_at == NOW
+    assert step(unsure, PASS, settings(ONCE, THREE), NOW) == Step(
+        replace(opened, results=0b11, results_count=2), None
+    )
 
 
 @pytest.mark.parametrize("verdict", [OUT, DISABLED])
@@ -109,7 +129,7 @@ def test_what_does_not_apply_withdraws_an_open_finding_and_drops_a_pending_one(v
     assert step(None, verdict, settings(), NOW) == Step(None, None)
     assert step(Standing(PENDING, WARNING, 1, 1), verdict, settings(MOST), NOW) == Step(None, None)
     assert step(Standing(OPEN, WARNING, 1, 1), verdict, settings(), NOW) == Step(
-        Standing(RESOLVED, WARNING),
+        Standing(RESOLVED, WARNING, moves=(NOW,)),
         Move(Cause.WITHDRAWN, OPEN, RESOLVED, WARNING, WARNING),
     )
 
@@ -150,7 +170,7 @@ def test_severity_of_an_open_finding(severity, verdict, after):
     moved = Move(Cause.SEVERITY, OPEN, OPEN, severity, after) if after is not severity else None
 
     assert step(Standing(OPEN, severity), verdict, settings(ONCE, THREE), NOW) == Step(
-        Standing(OPEN, after), moved
+        Standing(OPEN, after, moves=(NOW,) if moved else ()), moved
     )
 
 
@@ -168,11 +188,12 @@ def test_an_event_opens_at_once_and_resolves_a_day_after_the_last():
     just_before = NOW + timedelta(hours=5) + EVENT_QUIET - timedelta(microseconds=1)
     quiet = step(again.standing, PASS, EVENT, just_before)
 
-    assert opened == Standing(OPEN, WARNING, last_event_at=NOW)
+    assert opened == Standing(OPEN, WARNING, last_event_at=NOW, moves=(NOW,))
     assert again == Step(replace(opened, last_event_at=NOW + timedelta(hours=5)), None)
     assert quiet == Step(again.standing, None)
-    assert step(quiet.standing, PASS, EVENT, just_before + timedelta(microseconds=1)) == Step(
-        replace(again.standing, state=RESOLVED),
+    at_last = just_before + timedelta(microseconds=1)
+    assert step(quiet.standing, PASS, EVENT, at_last) == Step(
+        replace(again.standing, state=RESOLVED, moves=(at_last,)),
         Move(Cause.RESOLVED, OPEN, RESOLVED, WARNING, WARNING),
     )
 
@@ -181,7 +202,7 @@ def test_an_event_needs_a_pass_to_resolve():
     opened = Standing(OPEN, WARNING, last_event_at=NOW)
     much_later = NOW + 10 * EVENT_QUIET
 
-    assert step(opened, UNKNOWN, EVENT, much_later) == Step(opened, None)
+    assert step(opened, UNKNOWN, EVENT, much_later).move is None
     assert step(opened, passed(keeps=WARNING), EVENT, much_later) == Step(opened, None)
     assert step(opened, PASS, EVENT, much_later).move.cause is Cause.RESOLVED
 
@@ -196,7 +217,8 @@ def test_only_the_named_causes_are_events():
     pending = step(None, fail(), PARTLY, NOW).standing
     opened = step(pending, REJECTED, PARTLY, NOW).standing
 
-    assert (pending.state, opened) == (PENDING, Standing(OPEN, CRITICAL, last_event_at=NOW))
+    assert pending.state is PENDING
+    assert opened == Standing(OPEN, CRITICAL, last_event_at=NOW, moves=(NOW,))
     assert step(opened, PASS, PARTLY, NOW + timedelta(hours=1)) == Step(opened, None)
     assert step(opened, PASS, PARTLY, NOW + EVENT_QUIET).move.cause is Cause.RESOLVED
 
@@ -216,7 +238,7 @@ def test_an_event_that_grows_worse_says_so():
     later = NOW + timedelta(minutes=1)
 
     assert step(opened, fail(CRITICAL), EVENT, later) == Step(
-        Standing(OPEN, CRITICAL, last_event_at=later),
+        Standing(OPEN, CRITICAL, last_event_at=later, moves=(later,)),
         Move(Cause.SEVERITY, OPEN, OPEN, WARNING, CRITICAL),
     )
 
@@ -224,7 +246,7 @@ def test_an_event_that_grows_worse_says_so():
 def test_a_policy_that_asks_for_less_is_met_by_what_was_seen():
     pending = Standing(PENDING, WARNING, 0b11, 2)
 
-    assert step(pending, fail(), settings(Confirm(2, 2)), NOW).standing == Standing(OPEN, WARNING)
+    assert step(pending, fail(), settings(Confirm(2, 2)), NOW).standing.state is OPEN
     assert step(pending, PASS, settings(Confirm(1, 1)), NOW) == Step(None, None)
 
 
@@ -306,7 +328,7 @@ def test_any_course_moves_as_the_rule_book_says(opens, resolves, course):
 def test_any_course_fits_the_columns_and_hangs_together(opens, resolves, course):
     before = None
     for one in walk(course, settings(opens, resolves)):
-        after, move = one
+        after, move, _notice = one
         if after is not None:
             limit = opens if after.state is PENDING else resolves
             assert after.results_count <= limit.of
@@ -315,6 +337,7 @@ def test_any_course_fits_the_columns_and_hangs_together(opens, resolves, course)
         if move is not None:
             assert after is not None
             assert (after.state, after.severity) == (move.to_state, move.to_severity)
+            assert len(after.moves) <= FLAPS
             assert move.from_state == (before.state if before else None)
         else:
             assert after is None or after.state is not RESOLVED

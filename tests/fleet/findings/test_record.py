@@ -162,7 +162,102 @@ def test_pending_that_passes_is_deleted_without_a_trace():
     assert (Finding.objects.count(), Transition.objects.count()) == (0, 0)
 
 
-def test_it_resolves_by_passes_and_the_next_one_is_another_episode():
+DAY = timedelta(days=1)
+
+
+def episodes():
+    return list(Finding.objects.order_by("id").values_list("episode", "state", "openings_count"))
+
+
+def test_what_fails_again_within_seven_days_continues_its_episode():
+    move(NOW, once=full(0.95, Severity.CRITICAL, cause="oom"))
+    move(NOW + MINUTE, once=passed(used_ratio=0.1))
+    again = NOW + MINUTE + 7 * DAY
+    live = move(again, once=full(0.85))
+
+    finding = Finding.objects.get()
+    assert episodes() == [(1, "open", 2)]
+    assert (finding.first_seen_at, finding.opened_at, finding.resolved_at) == (NOW, again, None)
+    assert (finding.severity, finding.observed, finding.cause) == ("warning", "85%", "")
+    assert (finding.worst, finding.worst_measure) == ("95%", 0.95)
+    assert live.oldest_opened_at == again
+    assert list(Transition.objects.order_by("id").values_list("cause", "finding")) == [
+        ("opened", finding.pk),
+        ("resolved", finding.pk),
+        ("opened", finding.pk),
+    ]
+
+
+def test_a_moment_later_it_is_another_episode():
+    move(NOW, once=full(0.85))
+    move(NOW + MINUTE, once=passed(used_ratio=0.1))
+    move(NOW + MINUTE + 7 * DAY + timedelta(microseconds=1), once=full(0.85))
+
+    assert episodes() == [(1, "resolved", 1), (2, "open", 1)]
+
+
+def test_a_pending_fail_leaves_the_ended_episode_alone_until_it_is_confirmed():
+    for n in range(3):
+        move(NOW + n * MINUTE, thrice=full(0.85))
+    for n in range(3, 5):
+        move(NOW + n * MINUTE, thrice=passed(used_ratio=0.1))
+    for n in range(5, 7):
+        move(NOW + n * MINUTE, thrice=full(0.95))
+        assert episodes() == [(1, "resolved", 1), (2, "pending", 0)]
+    live = move(NOW + 7 * MINUTE, thrice=full(0.95))
+
+    assert episodes() == [(1, "open", 2)]
+    assert live.pending_rules == set()
+    assert live.worst_rule_id == "redis.thrice"
+
+
+def test_a_later_visit_of_the_same_shard_may_be_of_another_day():
+    """The shard's first instant reads the rows; each visit judges by its own."""
+    one, other = make_pair(), make_pair()
+    for pair in (one, other):
+        move_findings([Judged(pair.pk, NOW, "z", {"redis.once": full(0.85)}, POLICY)])
+        move_findings([Judged(pair.pk, NOW, "z", {"redis.once": passed()}, POLICY)])
+    soon, late = NOW + DAY, NOW + 8 * DAY
+    fails = {"redis.once": full(0.85)}
+    move_findings(
+        [Judged(one.pk, soon, "z", fails, POLICY), Judged(other.pk, late, "z", fails, POLICY)]
+    )
+
+    assert episodes() == [(1, "open", 2), (1, "resolved", 1), (2, "open", 1)]
+
+
+def test_what_a_person_accepted_is_over():
+    accepted = declared("redis.lost", event=True, resolves_by_acknowledgement=True)
+    policy = lay(rules=(accepted,))
+    pair = make_pair()
+    fails = {"redis.lost": full(0.85)}
+    move_findings([Judged(pair.pk, NOW, "z", fails, policy)])
+    Finding.objects.update(state="resolved", resolved_at=NOW + MINUTE)
+    move_findings([Judged(pair.pk, NOW + DAY, "z", fails, policy)])
+
+    assert episodes() == [(1, "resolved", 1), (2, "open", 1)]
+
+
+def test_four_moves_in_an_hour_leave_one_notice_and_then_all_is_quiet():
+    for n in range(6):
+        move(NOW + n * MINUTE, once=passed() if n % 2 else full(0.85))
+
+    finding = Finding.objects.get()
+    assert (finding.state, finding.openings_count) == ("resolved", 3)
+    assert finding.flapping_since == NOW + 3 * MINUTE
+    assert finding.recent_moves == [NOW + n * MINUTE for n in (2, 3, 4, 5)]
+    assert list(Transition.objects.order_by("id").values_list("cause", "is_quiet")) == [
+        ("opened", False),
+        ("resolved", False),
+        ("opened", False),
+        ("resolved", True),
+        ("flapping", False),
+        ("opened", True),
+        ("resolved", True),
+    ]
+
+
+def test_it_resolves_by_passes_and_the_next_one_may_be_pending():
     for n in range(3):
         move(NOW + n * MINUTE, thrice=full(0.85))
     for n in range(3, 5):
@@ -173,10 +268,7 @@ def test_it_resolves_by_passes_and_the_next_one_is_another_episode():
 
     move(NOW + 5 * MINUTE, thrice=full(0.85))
 
-    assert list(Finding.objects.order_by("id").values_list("episode", "state")) == [
-        (1, "resolved"),
-        (2, "pending"),
-    ]
+    assert episodes() == [(1, "resolved", 1), (2, "pending", 0)]
 
 
 @pytest.mark.parametrize("outcome", [Outcome.NOT_APPLICABLE, Outcome.DISABLED])
@@ -196,8 +288,45 @@ def test_unknown_and_rules_that_were_not_judged_move_nothing():
     move(NOW + MINUTE, once=unknown("timeout", "no answer"))
     live = move(NOW + 2 * MINUTE)
 
-    assert Finding.objects.values().get() == before
+    after = Finding.objects.values().get()
+    assert after == {**before, "conclusive_at": after["conclusive_at"]}
     assert live.warning_count == 1
+
+
+def test_the_time_of_the_last_conclusive_result_is_kept_while_results_are_unknown():
+    move(NOW, once=full(0.85))
+    target_id = Finding.objects.get().target_id
+    dark = {"redis.once": unknown("timeout", "no answer")}
+    for at in (NOW + 2 * MINUTE, NOW + 3 * MINUTE):
+        judged = Judged(target_id, at, "zone eu-1", dark, POLICY, judged_at=lambda _one: NOW)
+        move_findings([judged])
+
+    assert Finding.objects.get().conclusive_at == NOW
+    move(NOW + 4 * MINUTE, once=full(0.85))
+    assert Finding.objects.get().conclusive_at is None
+    assert Transition.objects.count() == 1
+
+
+def test_the_make_and_version_are_told_with_the_fail():
+    pair = make_pair()
+    verdicts = {"redis.once": full(0.85)}
+    move_findings([Judged(pair.pk, NOW, "zone eu-1", verdicts, POLICY, "valkey", "8.0.1")])
+
+    finding = Finding.objects.get()
+    assert (finding.engine, finding.engine_version) == ("valkey", "8.0.1")
+
+
+def test_what_is_held_stays_pending_and_opens_at_the_next_fail_that_is_not():
+    pair = make_pair()
+    verdicts = {"redis.thrice": full(0.85)}
+    for n in range(5):
+        held = Judged(pair.pk, NOW + n * MINUTE, "z", verdicts, POLICY, held=("redis.thrice",))
+        live = move_findings([held])[pair.pk]
+        assert (live.pending_rules, live.fails) == ({"redis.thrice"}, [])
+
+    move_findings([Judged(pair.pk, NOW + 5 * MINUTE, "z", verdicts, POLICY)])
+
+    assert Finding.objects.get().opened_at == NOW + 5 * MINUTE
 
 
 def test_the_worst_of_many_is_shown():
