@@ -22,13 +22,17 @@ class AttestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One fact that is attested: what it says, how a value looks, and which rules ask for it."""
+    """One fact that is attested: what it says, how a value looks, and which rules ask for it.
+
+    `contrary` says which evidence beats it, and what then; or that none can be read, and why.
+    """
 
     name: str
     kind: Literal["count", "bytes", "yes-no", "text", "location"]
     title: str
     example: str
     rules: tuple[str, ...]
+    contrary: str
 
 
 KEYS: Final = (
@@ -38,6 +42,8 @@ KEYS: Final = (
         "Operations per second that the disk under the AOF can do",
         "12000",
         ("redis.durability", "redis.aof-disk"),
+        "Writes that had to wait for the disk (aof_delayed_fsync) at three looks in a row: "
+        "redis.aof-disk is critical, and redis.durability counts the IOPS for nothing.",
     ),
     Key(
         "storage_medium",
@@ -45,6 +51,8 @@ KEYS: Final = (
         "What Redis' data directory lies on",
         "NVMe",
         ("redis.storage-medium",),
+        "None: fsyncs may come late on NVMe and in time on a spinning disk behind a cache; INFO "
+        "tells no medium. Late ones are redis.aof-disk's.",
     ),
     Key(
         "ram_bytes",
@@ -52,6 +60,9 @@ KEYS: Final = (
         "Memory of the machine or container that Redis runs in",
         "8 GiB",
         ("redis.memory-headroom", "redis.snapshot-headroom", "redis.memory-provisioning"),
+        "INFO's total_system_memory, which no container exceeds. A little less counts instead; "
+        "less than 85% is a warning of redis.memory-headroom, and no rule passes by the "
+        "attestation.",
     ),
     Key(
         "redis_location",
@@ -59,6 +70,8 @@ KEYS: Final = (
         "Where Redis stands: region, or region/zone",
         "eu-1/b",
         ("redis.same-zone",),
+        "The last round trips between EmailEngine and Redis: 5 ms and more are no single zone, "
+        "less than 1 ms no two regions (redis.same-zone).",
     ),
     Key(
         "emailengine_location",
@@ -66,6 +79,8 @@ KEYS: Final = (
         "Where EmailEngine stands: region, or region/zone",
         "eu-1/b",
         ("pair.rtt", "redis.same-zone"),
+        "The same round trips. EmailEngine's own web address tells nothing: a proxy may stand "
+        "before it.",
     ),
     Key(
         "private_link",
@@ -73,6 +88,8 @@ KEYS: Final = (
         "The path to Redis is a private link, although the address looks public",
         "yes",
         ("redis.private-endpoint", "redis.access-control"),
+        "None: an address of a private link, or of an own network with public numbers, looks like "
+        "any other from both sides.",
     ),
     Key(
         "managed_durability",
@@ -80,14 +97,28 @@ KEYS: Final = (
         "The provider keeps Redis' data through a crash",
         "yes",
         ("redis.durability", "redis.engine-support"),
+        "A restart after which four of five keys are gone, until the loss is accepted: "
+        "redis.durability is critical. INFO's save statuses are the node's, not the provider's, "
+        "and count for nothing.",
     ),
-    Key("plan", "text", "The provider's plan", "pay as you go", ("redis.upstash-plan",)),
+    Key(
+        "plan",
+        "text",
+        "The provider's plan",
+        "pay as you go",
+        ("redis.upstash-plan",),
+        "Answers that the quota of commands is used up, and the pace of commands against the quota "
+        "that a policy sets: redis.upstash-plan fails whatever plan is named.",
+    ),
     Key(
         "largest_message_bytes",
         "bytes",
         "The largest message that EmailEngine must pass on, with attachments",
         "25 MiB",
         ("redis.command-size-limit",),
+        "The size of command that Redis takes (proto-max-bulk-len): below the attested size "
+        "redis.command-size-limit warns. Nothing tells how large messages really are: a probe "
+        "reads none.",
     ),
     Key(
         "secret_kept",
@@ -95,6 +126,7 @@ KEYS: Final = (
         "EENGINE_SECRET is kept apart from the backups",
         "yes",
         ("backup.secret-kept",),
+        "None: nobody but who keeps the secret can tell where it is.",
     ),
     Key(
         "dragonfly_validated",
@@ -102,6 +134,8 @@ KEYS: Final = (
         "EmailEngine was tried on this Dragonfly before production",
         "yes",
         ("redis.engine-support",),
+        "A script with undeclared keys that is refused: EmailEngine's own are of that kind, so no "
+        "trial can have passed, and redis.engine-support warns as without it.",
     ),
 )
 BY_KEY: Final[Mapping[str, Key]] = {key.name: key for key in KEYS}

@@ -32,7 +32,8 @@ DRIFT_RATIO: Final = 0.05
 KEYS_HELD_BELOW_RATIO: Final = 0.2
 ACCOUNTS_HELD_BELOW_RATIO: Final = 0.5
 CLOCK_S: Final = 1  # a start time is rounded
-FSYNC_LOOKS: Final = 3
+# Taken with each health visit and judged with each fifth: those in between must not be lost.
+FSYNC_LOOKS: Final = 7
 
 # What is remembered of errorstats: the rest rises with every visit and tells nothing.
 WATCHED_ERRORS: Final = frozenset(

@@ -177,7 +177,7 @@ class RedisFacts:
     total_commands_processed: int | Missing = NOT_READ
     total_connections_received: int | Missing = NOT_READ
     rejected_connections: int | Missing = NOT_READ
-    output_buffer_disconnections: int | Missing = NOT_READ  # Redis 7.0 and newer
+    output_buffer_disconnections: int | Missing = NOT_READ  # Redis 7.4, Valkey 8, newer
     evicted_keys: int | Missing = NOT_READ
     expired_keys: int | Missing = NOT_READ
     errors: Mapping[str, int] | Missing = NOT_READ  # errorstat_<prefix> counts
@@ -276,7 +276,7 @@ class Since:
     rejected_connections_rise: int | Missing = _FIRST_LOOK
     output_buffer_disconnections_rise: int | Missing = _FIRST_LOOK
     aof_delayed_fsync_rise: int | Missing = _FIRST_LOOK
-    slow_fsync_looks: tuple[bool, ...] = ()  # did it rise, in the last three looks with this one
+    slow_fsync_looks: tuple[bool, ...] = ()  # did it rise, in the last looks with this one
     errors_rise: Mapping[str, int] | Missing = _FIRST_LOOK  # by errorstat prefix
     auth_errors_hour_count: int | Missing = _FIRST_LOOK  # NOAUTH and WRONGPASS, last 60 to 120 min
     auth_errors_day_mean_count: float | Missing = _FIRST_LOOK  # per hour, over the 24 h before

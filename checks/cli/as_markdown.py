@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Final
 
+from checks.attest import KEYS
 from checks.catalog import SOURCES
 from checks.facts import Engine
 from checks.remedy import Piece, RenderedRemediation, marks, outline, proof, title
@@ -24,6 +25,12 @@ Made from the rules by `make docs`; a test fails when it is out of date.
 A **requirement** decides the compliance lamp, an **operation** the health lamp. A fact that could
 not be read leaves a rule *not verified*: never a pass. Limits are the defaults; a policy overrides
 them. `<used ratio>` stands where a reading's own figure goes."""
+ATTESTED_HEAD: Final = """\
+## What people may vouch for
+
+Some facts no protocol tells: somebody attests them, for a pair or a tenant, with evidence and an end.
+An attestation that has ended leaves its rules *not verified*. Evidence beats it: the rule then fails
+and shows both. One that a make has no use for (a tenant's may cover many) is not read there."""
 PROOF_HEAD: Final = """\
 ## Which remediations were carried out
 
@@ -35,7 +42,8 @@ undo or a configuration line, these were tried too. `make proof` does it again. 
 
 def catalogue_markdown(rules: Sequence[Rule]) -> str:
     """Write every rule with its limits, source, cost, remediation per engine and proof."""
-    parts = [HEAD, _sources(), _overview(rules), _proofs(rules), *map(_section, rules)]
+    parts = [HEAD, _sources(), _overview(rules), _attested(), _proofs(rules)]
+    parts += map(_section, rules)
     return "\n\n".join(parts)
 
 
@@ -50,6 +58,15 @@ def _overview(rules: Sequence[Rule]) -> str:
         for one in rules
     ]
     return _table(("Rule", "Lamp", "At worst", "True when it passes"), rows)
+
+
+def _attested() -> str:
+    """Tell of each fact that is attested which evidence beats it."""
+    rows = [
+        (f"`{key.name}`", prose(key.title), ", ".join(key.rules), prose(key.contrary))
+        for key in KEYS
+    ]
+    return f"{ATTESTED_HEAD}\n\n{_table(('Key', 'Says', 'Used by', 'Contrary evidence'), rows)}"
 
 
 def _proofs(rules: Sequence[Rule]) -> str:

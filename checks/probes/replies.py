@@ -31,11 +31,13 @@ PREFIXES: tuple[tuple[str, Reason], ...] = (
     ("-DENIED", "protected_mode"),
     ("LOADING", "loading"),
     ("BUSY ", "busy"),
-    ("MISCONF", "misconf"),  # this and the next four: its state forbids what we asked
+    ("MISCONF", "misconf"),  # this and the next six: its state forbids what we asked
     ("OOM", "misconf"),
     ("NOREPLICAS", "misconf"),
     ("READONLY", "misconf"),
     ("MASTERDOWN", "misconf"),
+    ("ERR max requests limit exceeded", "misconf"),  # Upstash, the plan's quota is used up
+    ("ERR max daily request limit exceeded", "misconf"),
     ("ERR max number of clients", "max_clients"),
     ("CLUSTERDOWN", "cluster"),
     ("MOVED ", "cluster"),

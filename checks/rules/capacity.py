@@ -31,7 +31,7 @@ from checks.rule import (
     rule,
     unknown,
 )
-from checks.rules.memory import Ceiling, Ram, ceiling_for, ram_of
+from checks.rules.memory import Ceiling, Ram, ceiling_for, ram_of, told_of
 
 # What an EmailEngine with some mailboxes soon needs: a ceiling made for less would be reached.
 LEAST_USED_BYTES: Final = 128 * MIB
@@ -184,10 +184,14 @@ class ProvisioningLimits(Limits):
 
 
 class Room(NamedTuple):
-    """What Redis may grow to; an estimate may prove too little, never enough."""
+    """What Redis may grow to; an estimate may prove too little, never enough.
+
+    contrary says what was attested against what INFO shows, "" where nothing was.
+    """
 
     size_bytes: int
     is_estimate: bool
+    contrary: str = ""
 
 
 @rule(
@@ -218,8 +222,9 @@ def memory_provisioning(facts: PairFacts, limits: ProvisioningLimits) -> Verdict
     lean = int(limits.headroom_times * limits.lean_mailbox_bytes * mailboxes)
     if room.size_bytes >= wanted and room.is_estimate:
         return unknown(
-            "unattested",
-            "Redis has no maxmemory, and INFO tells at most the host's RAM: set maxmemory, or "
+            "undetermined" if room.contrary else "unattested",
+            room.contrary
+            or "Redis has no maxmemory, and INFO tells at most the host's RAM: set maxmemory, or "
             "attest ram_bytes",
             limit_bytes=room.size_bytes,
             wanted_bytes=wanted,
@@ -238,7 +243,7 @@ def _room(facts: PairFacts) -> Room:
     ram = ram_of(facts)
     if ram is None:
         return Room(known(known(facts.redis).system_memory_bytes), is_estimate=True)
-    return Room(ram.size_bytes, is_estimate=not ram.is_attested)
+    return Room(ram.size_bytes, not ram.is_attested, told_of(ram))
 
 
 def _mailboxes(facts: PairFacts) -> int:

@@ -23,7 +23,7 @@ from checks.rule import (
     rule,
     unknown,
 )
-from checks.rules.writes import AFTER_REWRITE
+from checks.rules.unblocking import AFTER_REWRITE
 
 PROVIDED: Final = (Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB)
 
@@ -64,12 +64,15 @@ FASTER_DISK = Remediation(
 )
 
 
+SLOW_LOOKS: Final = 3
+
+
 @dataclass(frozen=True)
 class AofDiskLimits(Limits):
     """Operations per second wanted of the disk, and how many looks in a row with slow fsync are bad."""
 
     least_iops: int = 10_000
-    slow_looks_times: int = 3
+    slow_looks_times: int = SLOW_LOOKS
 
 
 @rule(
@@ -90,7 +93,8 @@ def aof_disk(facts: PairFacts, limits: AofDiskLimits) -> Verdict:
     """Judge the disk under the AOF: by the IOPS attested, and by fsyncs that came late.
 
     aof_delayed_fsync counts the writes that had to wait for the disk. One rise is a warning,
-    a rise at every one of the last looks is what an attested figure cannot talk away.
+    rises at several looks in a row are what an attested figure cannot talk away. Looks are
+    taken with every health visit, so the last ones cover the time since this was judged before.
 
     Source: S0 and S1, AOF only with a disk of 10,000 IOPS; appendfsync always is advised against.
     """
@@ -100,8 +104,7 @@ def aof_disk(facts: PairFacts, limits: AofDiskLimits) -> Verdict:
     attested = or_else(facts.attested, Attested())
     since = facts.since
     # A first visit has seen no rise yet; what it reads and what is attested counts all the same.
-    before = () if isinstance(since, Missing) else since.slow_fsync_looks
-    looks = before[-limits.slow_looks_times :]
+    looks = () if isinstance(since, Missing) else since.slow_fsync_looks
     numbers = {
         "aof": "on",
         "slow_looks_count": sum(looks),
@@ -117,7 +120,7 @@ def aof_disk(facts: PairFacts, limits: AofDiskLimits) -> Verdict:
             **numbers,
         )
     if any(looks):
-        return _late(looks, limits, numbers)
+        return _late(looks, iops, limits, numbers)
     if known(redis.appendfsync) == "always":
         return failed(
             "appendfsync is always: every write waits for the disk; it should be everysec",
@@ -132,16 +135,25 @@ def aof_disk(facts: PairFacts, limits: AofDiskLimits) -> Verdict:
     return passed(**numbers)
 
 
-def _late(looks: tuple[bool, ...], limits: AofDiskLimits, numbers: Mapping[str, JSON]) -> Verdict:
-    is_lasting = sum(looks) >= limits.slow_looks_times
+def _late(
+    looks: tuple[bool, ...], iops: int | Missing, limits: AofDiskLimits, numbers: Mapping[str, JSON]
+) -> Verdict:
+    is_lasting = is_slow_for_long(looks, limits.slow_looks_times)
+    told = "" if isinstance(iops, Missing) else f", although {iops:,} IOPS are attested"
     return failed(
         f"Writes to the AOF had to wait for the disk at {sum(looks)} of the last {len(looks)} "
-        "looks; they must not",
+        f"looks{told}; they must not",
         short=f"AOF disk slow {sum(looks)} of {len(looks)} times",
         severity=Severity.CRITICAL if is_lasting else Severity.WARNING,
         cause="slow",
         **numbers,
     )
+
+
+def is_slow_for_long(looks: tuple[bool, ...], times: int = SLOW_LOOKS) -> bool:
+    """Tell whether writes had to wait for the disk at that many looks in a row."""
+    runs = (looks[start : start + times] for start in range(len(looks) - times + 1))
+    return any(map(all, runs))
 
 
 # --- What the AOF's last work came to
@@ -248,6 +260,8 @@ MEDIUM = Remediation(
 
 
 FAST: Final = frozenset({"ssd", "ssds", "nvme"})
+# "HDD with SSD cache": a slow word makes a fast one worth nothing.
+SLOW: Final = frozenset({"hdd", "hdds", "spinning", "rotating", "magnetic"})
 
 
 @rule(
@@ -270,7 +284,7 @@ def storage_medium(facts: PairFacts, _: Limits) -> Verdict:
     known(facts.redis)
     medium = known(or_else(facts.attested, Attested()).storage_medium)
     words = set(re.findall(r"[a-z]+", medium.lower()))
-    if words & FAST:
+    if words & FAST and not words & SLOW:
         return passed(storage_medium=medium)
     return failed(
         f"Redis' data lies on {medium}, as attested; it must be SSD or NVMe",

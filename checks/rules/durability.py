@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from checks.facts import Attested, Engine, Missing, PairFacts, RedisFacts, known, or_else
+from checks.facts import Attested, Engine, Missing, PairFacts, RedisFacts, Since, known, or_else
 from checks.render import duration, pairs
 from checks.rule import (
     JSON,
@@ -25,6 +25,8 @@ from checks.rule import (
     rule,
     unknown,
 )
+from checks.rules.contradicted import ANEW, CONTRADICTED
+from checks.rules.disk import is_slow_for_long
 
 SavePoints = tuple[tuple[int, int], ...]
 
@@ -32,6 +34,8 @@ SavePoints = tuple[tuple[int, int], ...]
 # kernel writes when it likes, on Linux within about 30 s.
 FSYNC_LOSS_S: Final = {"always": 0, "everysec": 1, "no": 30}
 WANTED_SAVE: Final[SavePoints] = ((900, 1), (300, 10))
+# A restart after which most keys are gone. The shares are those of pair.data-intact.
+LOST_RATIO, LEAST_LOST_COUNT = 0.8, 1000
 # Who runs persistence themselves (the provider), or has no save points (Dragonfly has a schedule).
 PROVIDERS: Final = (Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB)
 
@@ -165,28 +169,30 @@ class Loss(NamedTuple):
     reads="INFO persistence, CONFIG GET save and appendfsync: one batch",
     limits=DurabilityLimits(),
     core=True,
-    remediation={"off": SAVE, "aof-only": AOF_ONLY},
+    remediation={"off": SAVE, "aof-only": AOF_ONLY, CONTRADICTED: ANEW},
 )
 def durability(facts: PairFacts, limits: DurabilityLimits) -> Verdict:
     """Judge whether RDB snapshots or an AOF are on; the evidence is the worst-case loss (seconds).
 
-    Where the provider runs persistence no protocol tells it: the attestation managed_durability
-    decides.
+    Writes that waited for the disk again and again beat the IOPS attested. Where the provider
+    runs persistence no protocol tells it: the attestation managed_durability decides, until a
+    restart has cost most keys.
 
     Source: S0 and S1 prefer RDB; AOF wants a disk of 10,000 IOPS, which is attested.
     """
     redis = known(facts.redis)
     attested = or_else(facts.attested, Attested())
     if redis.engine.is_managed:
-        return _managed(redis, attested)
+        return _managed(facts, redis, attested)
     is_aof_on = or_else(redis.aof_enabled, default=False)
     iops = or_else(attested.disk_iops, 0)
+    is_slow = isinstance(facts.since, Since) and is_slow_for_long(facts.since.slow_fsync_looks)
     loss = Loss(_loss_s(redis))
-    if is_aof_on and iops >= limits.least_disk_iops:
+    if is_aof_on and iops >= limits.least_disk_iops and not is_slow:
         return passed(persistence=_told(redis), disk_iops=iops, **loss.evidence())
     if _has_snapshots(redis):
         return passed(persistence=_told(redis), **loss.evidence())
-    return _without_snapshots(redis, loss, limits, iops)
+    return _without_snapshots(redis, loss, limits, iops, is_slow=is_slow)
 
 
 def _has_snapshots(redis: RedisFacts) -> bool:
@@ -198,7 +204,7 @@ def _has_snapshots(redis: RedisFacts) -> bool:
 
 
 def _without_snapshots(
-    redis: RedisFacts, loss: Loss, limits: DurabilityLimits, iops: int
+    redis: RedisFacts, loss: Loss, limits: DurabilityLimits, iops: int, *, is_slow: bool
 ) -> Verdict:
     wanted: dict[str, JSON] = {
         "wanted_save": listed(WANTED_SAVE),
@@ -206,6 +212,10 @@ def _without_snapshots(
     }
     if isinstance(redis.snapshot_cron, Missing) and known(redis.aof_enabled):
         attested = f"{iops:,} IOPS are attested" if iops else "the disk's IOPS are not attested"
+        if iops:
+            wanted["disk_iops"] = iops
+        if iops and is_slow:
+            attested += ", although writes had to wait for the disk again and again"
         return failed(
             f"Only the AOF is on, and {attested}; switch RDB on, or attest "
             f"{limits.least_disk_iops:,} IOPS or more",
@@ -227,7 +237,7 @@ def _without_snapshots(
     )
 
 
-def _managed(redis: RedisFacts, attested: Attested) -> Verdict:
+def _managed(facts: PairFacts, redis: RedisFacts, attested: Attested) -> Verdict:
     label = redis.engine.label
     if isinstance(attested.managed_durability, Missing):
         return unknown(
@@ -236,7 +246,7 @@ def _managed(redis: RedisFacts, attested: Attested) -> Verdict:
         )
     told: dict[str, JSON] = {"persistence": f"run by {label}"}
     if attested.managed_durability:
-        return passed(**told, loss="durability is attested")
+        return _vouched_for(facts, redis, told)
     return failed(
         f"{label} is attested to keep its data through no crash; switch durability on",
         short="The provider does not keep data",
@@ -246,6 +256,33 @@ def _managed(redis: RedisFacts, attested: Attested) -> Verdict:
         wanted_save=listed(WANTED_SAVE),
         save=[],
         loss="a crash may lose everything",
+    )
+
+
+def _vouched_for(facts: PairFacts, redis: RedisFacts, told: dict[str, JSON]) -> Verdict:
+    """Judge durability that a person vouches for by what the last restart has left.
+
+    A finding stays until the loss is accepted (pair.data-intact): its baseline holds till then.
+    """
+    since = facts.since
+    before = 0 if isinstance(since, Missing) else or_else(since.baseline_keys_count, 0)
+    keys = redis.keys_by_database
+    now = before if isinstance(keys, Missing) else keys.get(str(redis.database), 0)
+    has_lost = before >= LEAST_LOST_COUNT and before - now >= before * LOST_RATIO
+    if not has_lost or isinstance(since, Missing) or since.is_restarted is not True:
+        keeps = Severity.CRITICAL if has_lost else None
+        return passed(keeps=keeps, **told, loss="durability is attested")
+    return failed(
+        f"{redis.engine.label} is attested to keep its data, and came back from a restart with "
+        f"{now:,} of {before:,} keys; it must keep them",
+        short=f"Restart left {now:,} of {before:,} keys",
+        severity=Severity.CRITICAL,
+        cause=CONTRADICTED,
+        claim="managed_durability",
+        keys_count=now,
+        baseline_keys_count=before,
+        **told,
+        loss=f"{before - now:,} keys in one restart",
     )
 
 

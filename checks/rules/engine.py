@@ -333,6 +333,7 @@ def engine_support(facts: PairFacts, _: Limits) -> Verdict:
     """Judge what the vendor's table says of the detected make.
 
     Two makes can be vouched for: Dragonfly after a trial, ElastiCache with durability attested.
+    A Dragonfly that refuses EmailEngine's kind of scripts passed no trial, whoever says so.
 
     Source: S0 and S1, the table of Redis-compatible services; EmailEngine itself warns of
     ElastiCache in red. Makes outside the table are noted, never scored.
@@ -343,24 +344,33 @@ def engine_support(facts: PairFacts, _: Limits) -> Verdict:
         return unknown("undetermined", "The make of this server could not be recognised")
     if redis.engine is Engine.REDIS:
         return passed(standing="supported", **_make(redis))
-    if redis.engine is Engine.DRAGONFLY and attested.dragonfly_validated is True:
+    is_tried = redis.engine is Engine.DRAGONFLY and attested.dragonfly_validated is True
+    if is_tried and redis.allows_undeclared_keys is not False:
         return passed(standing="experimental, validated", **_make(redis))
-    return _standing(redis, is_durable=attested.managed_durability is True)
+    contrary = ", attested as validated although it refuses undeclared keys" if is_tried else ""
+    return _standing(redis, contrary, is_durable=attested.managed_durability is True)
 
 
-def _standing(redis: RedisFacts, *, is_durable: bool) -> Verdict:
+def _standing(redis: RedisFacts, contrary: str, *, is_durable: bool) -> Verdict:
     label = redis.engine.label
     standing, severity = STANDINGS.get(redis.engine, ("not named by the vendor", Severity.INFO))
     if redis.engine is Engine.ELASTICACHE and is_durable:
         standing, severity = "not supported, durability attested", Severity.WARNING
     return failed(
-        f"{label} is {standing}; the vendor supports Redis",
-        short=f"{label}: {standing.removeprefix('supported ').replace('by the', 'by')}",
+        f"{label} is {standing}{contrary}; the vendor supports Redis",
+        short=f"{label}: {_SHORT.get(standing, standing)}",
         severity=severity,
         cause=_cause(standing),
         standing=standing,
         **_make(redis),
     )
+
+
+_SHORT: Final = {
+    "supported within constraints": "within constraints",
+    "not named by the vendor": "not named by vendor",
+    "not supported, durability attested": "durability attested",
+}
 
 
 def _cause(standing: str) -> str:

@@ -34,7 +34,7 @@ from checks.rule import (
     rule,
     unknown,
 )
-from checks.rules.memory import Ram, ram_of
+from checks.rules.memory import Ram, ram_of, told_of
 
 # --- Room to save
 
@@ -115,7 +115,8 @@ def _enough(ram: Ram, left: int, copied: int) -> Verdict:
     numbers = _room(ram, left, copied)
     if ram.is_attested:
         return passed(**numbers)
-    return unknown("unattested", "INFO tells at most the host's RAM: attest ram_bytes", **numbers)
+    text = told_of(ram) or "INFO tells at most the host's RAM: attest ram_bytes"
+    return unknown("undetermined" if told_of(ram) else "unattested", text, **numbers)
 
 
 def _copies(facts: PairFacts, redis: RedisFacts) -> Iterator[int]:

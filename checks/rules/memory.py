@@ -26,19 +26,26 @@ from checks.rule import (
     rule,
     unknown,
 )
+from checks.rules.contradicted import ANEW, CONTRADICTED
 
 # A fork that saves copies the pages that change meanwhile: maxmemory may take this share of RAM.
 # Source: engines, remediation: 50 to 60 % on nodes that write much.
 MAXMEMORY_SHARE: Final = 0.6
+# The kernel keeps some of a machine's RAM to itself: a machine of 16 GiB tells 15.5.
+NOMINAL_SHARE: Final = 0.85
 # A raised ceiling should be at most this full, clear of the threshold at which a finding leaves.
 WANTED_FILL, MOST_FILL = 0.5, 0.7
 
 
 class Ram(NamedTuple):
-    """What the host holds, and whether a person vouches for it; else it is an estimate."""
+    """What the host holds, and whether a person vouches for it; else it is an estimate.
+
+    refuted_bytes is what a person vouches for although the host has far less; 0 where none does.
+    """
 
     size_bytes: int
     is_attested: bool
+    refuted_bytes: int = 0
 
 
 class Ceiling(NamedTuple):
@@ -52,14 +59,23 @@ class Ceiling(NamedTuple):
 def ram_of(facts: PairFacts) -> Ram | None:
     """Return the RAM that Redis may count on.
 
-    A server never has more than its host: where INFO shows less than was attested, less counts.
+    A server never has more than its host: where INFO shows less than was attested, less counts,
+    and where it shows far less the attestation counts for nothing.
     """
-    redis = known(facts.redis)
     attested = or_else(facts.attested, Attested()).ram_bytes
-    seen = redis.system_memory_bytes
+    seen = or_else(known(facts.redis).system_memory_bytes, 0)
     if isinstance(attested, Missing):
-        return None if isinstance(seen, Missing) or seen == 0 else Ram(seen, is_attested=False)
-    return Ram(min(attested, or_else(seen, attested) or attested), is_attested=True)
+        return Ram(seen, is_attested=False) if seen else None
+    if seen and seen < attested * NOMINAL_SHARE:
+        return Ram(seen, is_attested=False, refuted_bytes=attested)
+    return Ram(min(attested, seen or attested), is_attested=True)
+
+
+def told_of(ram: Ram | None) -> str:
+    """Say what was attested against what INFO shows; "" where nothing speaks against it."""
+    if ram is None or not ram.refuted_bytes:
+        return ""
+    return f"ram_bytes is attested as {size(ram.refuted_bytes)}, INFO shows {size(ram.size_bytes)}"
 
 
 def ceiling_for(used_bytes: int, ram: Ram | None) -> Ceiling:
@@ -205,7 +221,12 @@ class View(NamedTuple):
     opens=Confirm(3, 3),
     resolves=Confirm(3, 3),
     core=True,
-    remediation={"maxmemory": RAISE, "add-ram": ADD_RAM, "ram": ADD_RAM_ONLY},
+    remediation={
+        "maxmemory": RAISE,
+        "add-ram": ADD_RAM,
+        "ram": ADD_RAM_ONLY,
+        CONTRADICTED: ANEW,
+    },
 )
 def memory_headroom(facts: PairFacts, limits: HeadroomLimits) -> Verdict:
     """Judge used memory as a share of what Redis may use, the worst of two views (ratio, 0 to 1).
@@ -213,7 +234,8 @@ def memory_headroom(facts: PairFacts, limits: HeadroomLimits) -> Verdict:
     used_memory against maxmemory, or against RAM where none is set; and RSS against RAM, with the
     RSS of the other registered servers on the host. Saving an RDB snapshot forks and copies pages
     as they change; a full server ends there. RAM as INFO tells it is the host's, not the
-    container's: an estimate, which proves a fail but no pass.
+    container's: an estimate, which proves a fail but no pass. RAM that is attested beyond what
+    the host has is a warning by itself.
 
     Source: S0 and S1, memory below 80 % in normal load. The step to critical and the gap between
     entering and leaving are ours.
@@ -223,14 +245,15 @@ def memory_headroom(facts: PairFacts, limits: HeadroomLimits) -> Verdict:
     fleet = or_else(facts.fleet, FleetFacts())
     views = list(_views(redis, ram, fleet.other_rss_bytes))
     counted = [v for v in views if not v.is_estimate or v.ratio >= limits.warn_used_ratio]
-    if not counted:
+    worst = max(counted, key=lambda view: view.ratio, default=None)
+    if worst is not None and worst.ratio >= limits.warn_used_ratio:
+        return _tight(redis, ram, worst, limits)
+    if ram is not None and ram.refuted_bytes:
+        return _refuted(ram, views)
+    if worst is None:
         return _unattested(views)
-    worst = max(counted, key=lambda view: view.ratio)
-    ratio = worst.ratio
-    if ratio < limits.warn_used_ratio:
-        leaves = ratio < limits.warn_used_ratio - limits.leave_gap_ratio
-        return passed(keeps=None if leaves else Severity.WARNING, **_numbers(worst))
-    return _tight(redis, ram, worst, limits)
+    leaves = worst.ratio < limits.warn_used_ratio - limits.leave_gap_ratio
+    return passed(keeps=None if leaves else Severity.WARNING, **_numbers(worst))
 
 
 def _views(redis: RedisFacts, ram: Ram | None, others_rss_bytes: int) -> Iterator[View]:
@@ -257,13 +280,27 @@ def _unattested(views: list[View]) -> Verdict:
     )
 
 
+def _refuted(ram: Ram, views: list[View]) -> Verdict:
+    return failed(
+        f"{told_of(ram)}; what is attested must be what the server has",
+        short=f"{size(ram.refuted_bytes)} RAM attested, {size(ram.size_bytes)} seen",
+        severity=Severity.WARNING,
+        cause=CONTRADICTED,
+        claim="ram_bytes",
+        attested_ram_bytes=ram.refuted_bytes,
+        system_memory_bytes=ram.size_bytes,
+        **_numbers(max(views, key=lambda view: view.ratio)),
+    )
+
+
 def _tight(redis: RedisFacts, ram: Ram | None, worst: View, limits: HeadroomLimits) -> Verdict:
     ratio = worst.ratio
     is_critical = ratio >= limits.critical_used_ratio
     leaves = ratio < limits.critical_used_ratio - limits.leave_gap_ratio
     room = ceiling_for(worst.used_bytes, ram)
+    told = f" ({told_of(ram)})" if told_of(ram) else ""
     return failed(
-        f"Redis uses {percent(ratio)} of {size(worst.ceiling_bytes)} {worst.ceiling}; "
+        f"Redis uses {percent(ratio)} of {size(worst.ceiling_bytes)} {worst.ceiling}{told}; "
         f"keep it below {percent(limits.warn_used_ratio)}",
         short=f"Memory at {percent(ratio)}",
         severity=Severity.CRITICAL if is_critical else Severity.WARNING,

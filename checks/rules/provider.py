@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,7 @@ from checks.rule import (
     rule,
     unknown,
 )
+from checks.rules.writes import USED_UP
 
 # --- Scripts
 
@@ -132,9 +134,9 @@ SIZE_LIMIT = Remediation(
 
 @dataclass(frozen=True)
 class SizeLimits(Limits):
-    """Bytes: a limit at or below this warns whatever the messages are."""
+    """Bytes: a limit at or below this warns whatever the messages are; also Redis' own least."""
 
-    too_small_bytes: int = 1_000_000
+    too_small_bytes: int = 1 * MIB
 
 
 @rule(
@@ -203,6 +205,12 @@ PLAN = Remediation(
 )
 
 
+def _used_up(redis: RedisFacts) -> str:
+    """Return how PING was refused because the plan's quota of commands is used up; "" where not."""
+    ping = redis.ping
+    return ping.text if isinstance(ping, Missing) and ping.text.startswith(USED_UP) else ""
+
+
 @dataclass(frozen=True)
 class PlanLimits(Limits):
     """Commands per month that the paid plan allows (0 = no quota), and the share that warns."""
@@ -228,11 +236,24 @@ class PlanLimits(Limits):
 def upstash_plan(facts: PairFacts, limits: PlanLimits) -> Verdict:
     """Judge the attested plan, and the commands of 30 days at the present pace against its quota.
 
+    A quota that is used up shows in every answer, and beats whatever plan is attested.
+
     Source: S0 and S1, paid plans only; the share of the quota is theirs too.
     """
     redis = known(facts.redis)
-    plan = known(or_else(facts.attested, Attested()).plan)
-    if FREE in plan.lower().split():
+    attested = or_else(facts.attested, Attested()).plan
+    if _used_up(redis):
+        plan = "not attested" if isinstance(attested, Missing) else f"attested as {attested}"
+        return failed(
+            f"The plan is {plan}, and its quota of commands is used up; EmailEngine needs a plan "
+            "that lasts",
+            short="Command quota is used up",
+            severity=Severity.CRITICAL,
+            plan=plan,
+            answer=_used_up(redis),
+        )
+    plan = known(attested)
+    if FREE in re.findall(r"[a-z]+", plan.lower()):
         return failed(
             f"The plan is {plan}, as attested; EmailEngine needs a paid one",
             short="A free plan",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from checks.facts import (
@@ -13,6 +14,7 @@ from checks.facts import (
     known,
     or_else,
 )
+from checks.render import milliseconds
 from checks.rule import (
     JSON,
     Code,
@@ -29,6 +31,8 @@ from checks.rule import (
     rule,
     unknown,
 )
+from checks.rules.contradicted import ANEW, CONTRADICTED
+from checks.rules.latency import VISITS
 
 # --- Zone
 
@@ -70,6 +74,14 @@ class Place(NamedTuple):
         return cls(region.strip(), zone.strip())
 
 
+@dataclass(frozen=True)
+class ZoneLimits(Limits):
+    """Milliseconds apart: below the one it is the same region, from the other on another zone."""
+
+    near_rtt_ms: float = 1.0
+    far_rtt_ms: float = 5.0
+
+
 @rule(
     id="redis.same-zone",
     kind=Kind.REQUIREMENT,
@@ -79,13 +91,18 @@ class Place(NamedTuple):
     source="S0, S1",
     observed="Redis {redis_location}, EmailEngine {emailengine_location}",
     required="one zone",
-    reads="The locations registered or attested: no protocol tells them",
-    remediation=ZONE,
+    reads="The locations registered or attested: no protocol tells them; the round trips of pair.rtt",
+    limits=ZoneLimits(),
+    remediation={"": ZONE, CONTRADICTED: ANEW},
 )
-def same_zone(facts: PairFacts, _: Limits) -> Verdict:
+def same_zone(facts: PairFacts, limits: ZoneLimits) -> Verdict:
     """Judge where EmailEngine and Redis are said to stand: region and zone.
 
-    Source: S0 and S1, the same availability zone; never another region.
+    Round trips speak against it where they are too short for two regions, or where the path alone
+    is too long for one zone; both are then shown.
+
+    Source: S0 and S1, the same availability zone; never another region. What light can do in
+    1 ms is 100 km there and back; 5 ms are what the vendor advises against in any case.
     """
     known(facts.redis)
     attested = or_else(facts.attested, Attested())
@@ -99,6 +116,9 @@ def same_zone(facts: PairFacts, _: Limits) -> Verdict:
         return unknown("unattested", f"State the location of {which} with the pair, as region/zone")
     here, there = Place.of(redis), Place.of(emailengine)
     told: dict[str, JSON] = {"redis_location": redis, "emailengine_location": emailengine}
+    contrary = _contrary(here, there, facts, limits)
+    if contrary:
+        return _contradicted(contrary, told, facts)
     if here.region != there.region:
         return failed(
             f"Redis stands in {redis}, EmailEngine in {emailengine}; they must share a region and zone",
@@ -117,6 +137,39 @@ def same_zone(facts: PairFacts, _: Limits) -> Verdict:
             **told,
         )
     return passed(**told)
+
+
+def _contrary(here: Place, there: Place, facts: PairFacts, limits: ZoneLimits) -> str:
+    """Say what the round trips show against these places; "" where nothing does.
+
+    The path alone is the least of the last round trips, less what Redis itself kept PINGs waiting.
+    """
+    since = facts.since
+    if isinstance(since, Missing) or len(since.recent_rtt_us) < VISITS:
+        return ""
+    longest_us, shortest_us = max(since.recent_rtt_us), min(since.recent_rtt_us)
+    path_us = shortest_us - max(since.recent_stall_us, default=0.0)
+    if here.region != there.region and longest_us < limits.near_rtt_ms * 1000:
+        return f"are only {milliseconds(longest_us)} apart: they share a region"
+    if here == there and path_us >= limits.far_rtt_ms * 1000:
+        return f"are {milliseconds(path_us)} apart: no zone is that wide"
+    return ""
+
+
+def _contradicted(contrary: str, told: dict[str, JSON], facts: PairFacts) -> Verdict:
+    vantage = known(facts.since).rtt_vantage
+    return failed(
+        f"Redis is said to stand in {told['redis_location']}, EmailEngine in "
+        f"{told['emailengine_location']}, but they {contrary}, measured from {vantage}; "
+        "both must be where they are said to be",
+        short="Locations and round trip disagree",
+        severity=Severity.WARNING,
+        cause=CONTRADICTED,
+        claim="redis_location and emailengine_location",
+        vantage=vantage,
+        recent_rtt_us=list(known(facts.since).recent_rtt_us),
+        **told,
+    )
 
 
 def _stated(*places: str | Missing) -> str:

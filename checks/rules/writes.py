@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from checks.facts import Missing, PairFacts, Reason, RedisFacts, known, or_else, readable
 from checks.render import size
 from checks.rule import (
     JSON,
-    Code,
     Confirm,
-    Effect,
     Group,
     Kind,
     Limits,
-    Remediation,
     Severity,
-    Steps,
     Verdict,
     failed,
     passed,
@@ -26,9 +22,22 @@ from checks.rule import (
     unknown,
     unread,
 )
-from checks.rules.memory import ADD_RAM, RAISE, ceiling_for, ram_of
+from checks.rules.memory import ceiling_for, ram_of
 from checks.rules.reach import ANSWERED
+from checks.rules.unblocking import (
+    CLUSTER_DOWN,
+    MISCONF_AOF,
+    MISCONF_RDB,
+    NOREPLICAS,
+    OOM,
+    OOM_ADD_RAM,
+    QUOTA,
+    REPLICA,
+)
 
+# How Upstash refuses every command once its plan's quota is used up. Source: its documents; read,
+# not run.
+USED_UP: Final = ("ERR max requests limit exceeded", "ERR max daily request limit exceeded")
 # The words with which Redis refuses a write; PING repeats some of them.
 REFUSALS: Final = ("MISCONF", "OOM", "READONLY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN")
 
@@ -67,116 +76,29 @@ FULL = Block(
     "OOM: memory is full",
     "Redis is full and refuses writes: {used} of {limit}; it must stay clear of maxmemory",
 )
+BRIM = Block(
+    "oom",
+    "OOM: writes were refused",
+    "Redis has refused {refused:,} writes since the last look, and uses {used} of {limit}; it must "
+    "stay clear of maxmemory",
+)
+SPENT = Block(
+    "quota",
+    "Command quota is used up",
+    "Redis refuses every command because the plan's quota is used up; the plan must last",
+)
 LONELY = Block(
     "noreplicas",
     "NOREPLICAS: too few replicas",
     "Redis refuses writes: {good} good replicas, of which it wants at least {wanted}",
 )
 
-_REFUSED = (
-    "EmailEngine writes with every message, and even to check a token: while writes are refused "
-    "it answers 401 and 500, and mail waits."
-)
-_PING = (Code("PING"), "must answer PONG.")
-_WHERE = "In the provider's console or support: it runs the disk of this service."
-MISCONF_RDB = Remediation(
-    why=_REFUSED,
-    do="Make Redis able to save, then save once",
-    now=(
-        (
-            "Read the server's log for the reason: a full disk, a folder it may not write, or no "
-            "memory to fork (then set vm.overcommit_memory on {host})."
-        ),
-        "Mend that, then save:",
-        Code("BGSAVE"),
-    ),
-    durable="Watch the free space of the data folder: a snapshot needs as much as the dataset.",
-    verify=(Code("INFO persistence"), "must answer rdb_last_bgsave_status:ok."),
-    risk="Letting Redis write on in spite of failed saves only hides that nothing is kept.",
-    undo="Nothing to undo: a snapshot was written.",
-    upstash=Steps(now=_WHERE, effect=Effect.CONSOLE),
-    elasticache=Steps(now=_WHERE, effect=Effect.CONSOLE),
-    memorydb=Steps(now=_WHERE, effect=Effect.CONSOLE),
-)
-# Redis 6.2 throws its unwritten changes away when the rewrite has them, and looks at the disk again
-# only with the next change, which it refuses. SCRIPT LOAD is written there, and refused nowhere.
-# Source: aof.c of 6.2, and tests/live.
-AFTER_REWRITE: Final = (
-    (
-        "Once it has ended, give Redis something harmless to write: before version 7 it may not notice "
-        "otherwise that it can write again."
-    ),
-    Code('SCRIPT LOAD "return 1"'),
-)
-MISCONF_AOF = Remediation(
-    why=_REFUSED,
-    do="Make Redis able to write its AOF",
-    now=(
-        (
-            "Read the server's log for the reason, mostly a full disk, and mend that: Redis tries "
-            "again by itself. Where the file only grew too large, rewrite it:"
-        ),
-        Code("BGREWRITEAOF"),
-        *AFTER_REWRITE,
-    ),
-    durable="Keep room for two AOFs in the data folder: a rewrite writes a second one.",
-    verify=(Code("INFO persistence"), "must answer aof_last_write_status:ok."),
-    risk="Never delete the AOF to make room: without a good RDB snapshot it is the only copy.",
-    undo="Nothing to undo.",
-    upstash=Steps(now=_WHERE, effect=Effect.CONSOLE),
-    elasticache=Steps(now=_WHERE, effect=Effect.CONSOLE),
-    memorydb=Steps(now=_WHERE, effect=Effect.CONSOLE),
-)
-_ROOM = (
-    Code("INFO memory"),
-    "must show used_memory well below maxmemory; then send a test message.",
-)
-OOM = replace(RAISE, why=_REFUSED, do="Give Redis more memory: raise maxmemory", verify=_ROOM)
-OOM_ADD_RAM = replace(ADD_RAM, why=_REFUSED, verify=_ROOM)
-NOREPLICAS = Remediation(
-    why=_REFUSED,
-    do="Bring the missing replicas back",
-    now=(
-        "See which replicas are attached, and how far behind:",
-        Code("INFO replication"),
-        "Start the missing ones. If they are gone for good, ask for fewer:",
-        Code("CONFIG SET min-replicas-to-write {min_replicas_good_count}"),
-    ),
-    durable=Code("min-replicas-to-write {min_replicas_good_count}"),
-    verify=(
-        Code("INFO replication"),
-        "must show min_slaves_good_slaves at or above min-replicas-to-write, or no such line.",
-    ),
-    risk="With fewer replicas required, a failing primary may take its latest writes with it.",
-    undo=Code("CONFIG SET min-replicas-to-write {min_replicas_to_write_count}"),
-)
-REPLICA = Remediation(
-    why=_REFUSED,
-    do="Point EmailEngine and the pair at the primary",
-    now=(
-        "See which server is the primary:",
-        Code("INFO replication"),
-        "Set master_host and master_port from there in EmailEngine's Redis URL and in the pair.",
-    ),
-    durable="Put a stable address in front (DNS name, proxy, virtual IP) that follows the primary.",
-    verify=(Code("INFO replication"), "must answer role:master at the registered address."),
-    risk="REPLICAOF NO ONE here would make a second primary beside the first: their data part ways.",
-    undo="Put the former address back in EmailEngine and in the pair.",
-    effect=Effect.NONE,
-)
-CLUSTER_DOWN = Remediation(
-    why=_REFUSED,
-    do="Let the cluster serve all its slots, then move to a standalone Redis",
-    now=(
-        "See which slots are not served:",
-        Code("CLUSTER INFO"),
-        "Start the nodes that are down.",
-    ),
-    durable="Move the data to a standalone Redis: EmailEngine supports no cluster.",
-    verify=(Code("CLUSTER INFO"), "must answer cluster_state:ok."),
-    risk="Giving away the slots of a node that is down gives up the keys it held.",
-    undo="Nothing to undo.",
-)
+
+@dataclass(frozen=True)
+class WriteLimits(Limits):
+    """The share of maxmemory (0 to 1) from which on writes refused since the last look count."""
+
+    brim_used_ratio: float = 0.95
 
 
 @rule(
@@ -189,6 +111,7 @@ CLUSTER_DOWN = Remediation(
     observed="{state}",
     required="nothing blocks writes",
     reads="PING, INFO, CONFIG GET stop-writes-on-bgsave-error and min-replicas-to-write: one batch",
+    limits=WriteLimits(),
     resolves=Confirm(2, 2),
     core=True,
     remediation={
@@ -199,15 +122,17 @@ CLUSTER_DOWN = Remediation(
         "noreplicas": NOREPLICAS,
         "readonly": REPLICA,
         "clusterdown": CLUSTER_DOWN,
+        "quota": QUOTA,
     },
 )
-def accepts_writes(facts: PairFacts, _: Limits) -> Verdict:
+def accepts_writes(facts: PairFacts, limits: WriteLimits) -> Verdict:
     """Judge what would make Redis refuse a write, without writing.
 
     Role, memory against maxmemory as Redis itself compares them, the status of saves and of the
     AOF, good replicas, cluster state, and PING, which Redis answers with MISCONF or MASTERDOWN
     while these hold. A hidden setting counts as its default, which blocks. EmailEngine's /health
-    writes too: its 500 settles what Redis alone leaves open.
+    writes too: its 500 settles what Redis alone leaves open. Memory at the brim swings about
+    maxmemory: refusals since the last look tell what this look just misses.
 
     Source: S1, EmailEngine needs to write at all times. Redis refuses as its processCommand() does.
     """
@@ -219,7 +144,7 @@ def accepts_writes(facts: PairFacts, _: Limits) -> Verdict:
         return unread(Missing("depends_on", redis.ping.text, "redis.reachable"))
     if redis.is_loading is True:  # it may refuse us PING and yet tell this
         return unread(Missing("depends_on", "Redis is loading its dataset", "redis.reachable"))
-    blocks = list(blocks_of(redis))
+    blocks = list(blocks_of(redis)) or _at_the_brim(redis, facts, limits)
     if blocks:
         return _refused(redis, blocks, facts)
     doubt = _doubtful(redis, facts)
@@ -236,6 +161,8 @@ def refuses_writes(facts: PairFacts) -> bool:
 
 def blocks_of(redis: RedisFacts) -> Iterator[Block]:
     """Yield what blocks writes, the plainest cause first."""
+    if isinstance(redis.ping, Missing) and redis.ping.text.startswith(USED_UP):
+        yield SPENT
     if redis.role == "slave" and or_else(redis.replica_read_only, default=True):
         yield READONLY
         return
@@ -246,6 +173,20 @@ def blocks_of(redis: RedisFacts) -> Iterator[Block]:
         yield LONELY
     if _is_full(redis) and redis.maxmemory_policy == "noeviction":
         yield FULL
+
+
+def _at_the_brim(redis: RedisFacts, facts: PairFacts, limits: WriteLimits) -> list[Block]:
+    """Tell of writes refused for memory since the last look, where as good as none is left now."""
+    used, maxmemory = or_else(redis.used_memory_bytes, 0), or_else(redis.maxmemory_bytes, 0)
+    is_brim = bool(maxmemory) and used >= limits.brim_used_ratio * maxmemory
+    return [BRIM] if is_brim and _refused_count(facts) else []
+
+
+def _refused_count(facts: PairFacts) -> int:
+    """Return how many commands were refused for want of memory since the last look."""
+    since = facts.since
+    risen = {} if isinstance(since, Missing) else or_else(since.errors_rise, {})
+    return risen.get("OOM", 0)
 
 
 def _is_cluster(redis: RedisFacts) -> bool:
@@ -299,10 +240,16 @@ def _refused(redis: RedisFacts, blocks: list[Block], facts: PairFacts) -> Verdic
     wanted = or_else(redis.min_replicas_to_write, 1)
     room = ceiling_for(used, ram_of(facts))
     return failed(
-        worst.message.format(used=size(used), limit=size(maxmemory), good=good, wanted=wanted),
+        worst.message.format(
+            used=size(used),
+            limit=size(maxmemory),
+            good=good,
+            wanted=wanted,
+            refused=_refused_count(facts),
+        ),
         short=worst.short,
         severity=Severity.CRITICAL,
-        cause="oom-add-ram" if worst is FULL and not room.fits else worst.cause,
+        cause="oom-add-ram" if worst.cause == "oom" and not room.fits else worst.cause,
         state=worst.short,
         blocked_by=[block.cause for block in blocks],
         used_memory_bytes=used,

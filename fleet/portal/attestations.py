@@ -231,9 +231,7 @@ def _page(
         "now": now,
         "keys": key_lines(rows, key),
         "key": key,
-        "title_of_key": TITLES.get(key, ""),
-        "hint": HINTS.get(key, ""),
-        "suggestions": _suggestions(key),
+        **_about(key),
         "tenant": tenant,
         "form": form,
         "waiting": waiting,
@@ -260,6 +258,16 @@ def _pairs_waiting(rows: Rows, key: str, tenant: Tenant | None) -> QuerySet[Targ
     if tenant:
         found = found.filter(tenant=tenant)
     return found.order_by("tenant__name", "name")
+
+
+def _about(key: str) -> dict[str, Any]:
+    """Say what the form tells of a key; all is empty where none is chosen."""
+    return {
+        "title_of_key": TITLES.get(key, ""),
+        "hint": HINTS.get(key, ""),
+        "contrary": keys.BY_KEY[key].contrary if key else "",
+        "suggestions": _suggestions(key),
+    }
 
 
 def _suggestions(key: str) -> tuple[str, ...]:
@@ -386,9 +394,7 @@ def of_pair(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponse:
         ],
         "waits": [_waits(pair.pk, name) for name in names if name in keys.BY_KEY],
         "key": key,
-        "title_of_key": TITLES.get(key, ""),
-        "hint": HINTS.get(key, ""),
-        "suggestions": _suggestions(key),
+        **_about(key),
         "form": ClaimForm(initial=_first(key)),
     }
     return page(request, "portal/pairs/attestations.html", pair.target.name, context)

@@ -1,6 +1,7 @@
 """What can be wrong with a pair, one thing at a time: every cause of every rule occurs here."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 from checks.facts import (
     NOT_CONFIGURED,
@@ -12,6 +13,7 @@ from checks.facts import (
     Neighbour,
     PairFacts,
     Queue,
+    RedisFacts,
     Replica,
     Sentinels,
 )
@@ -249,7 +251,27 @@ BESIDE = {
     "two databases": facts_with(keys_by_database={"0": 12, "8": 1200}),
     "same keys": facts_with(fleet={"neighbours": (Neighbour("mail-2", 8, ""),)}),
 }
+USED_UP = Missing("misconf", "ERR max requests limit exceeded. Limit: 500000, Usage: 500000")
+# All that a server tells when it is asked.
+READ = [
+    one.name for one in fields(RedisFacts) if isinstance(one.default, Missing) or one.name == "ping"
+]
+CONTRARY = {
+    "far less RAM than attested": facts_with(attested={"ram_bytes": 64 * GIB}),
+    "no zone is that wide": facts_with(
+        since={"recent_rtt_us": (9000.0,) * 5, "rtt_vantage": "EmailEngine"}
+    ),
+    "not so durable": facts_with(
+        engine=Engine.ELASTICACHE,
+        save=NO_CONFIG,
+        attested={"managed_durability": True},
+        keys_by_database={},
+        since={"is_restarted": True},
+    ),
+    "quota used up": facts_with(engine=Engine.UPSTASH, **dict.fromkeys(READ, USED_UP)),
+}
 SITUATIONS: Mapping[str, PairFacts] = {
+    **CONTRARY,
     **REACHING,
     **MAKES,
     **WRITES,

@@ -49,13 +49,22 @@ FACTS = [
 ]
 REASONS = [Missing("no_permission", "it is hidden"), NOT_READ]
 _IN_REDIS = "the queues' own keys in Redis tell it too, and the evidence says so"
+_AGAINST = "it speaks against what people vouch for, which counts where it cannot be read"
 _ONE_READING = "INFO tells it with what the rule then judges: never the one without the other"
 # Where a pass without the fact is right, although the fact would have said more.
 ARGUED = {
     ("redis.accepts-writes", "redis.min_replicas_good"): "INFO has it only where a least is set",
     ("redis.memory-headroom", "redis.used_memory_rss_bytes"): "a second view beside maxmemory's",
     ("redis.memory-headroom", "redis.system_memory_bytes"): "a second view beside maxmemory's",
+    (
+        "redis.memory-headroom",
+        "attested.ram_bytes",
+    ): "it was wrong, and without it maxmemory decides",
+    ("redis.snapshot-headroom", "redis.system_memory_bytes"): _AGAINST,
     ("redis.memory-provisioning", "fleet.expected_mailboxes_count"): "accounts are counted too",
+    ("redis.durability", "redis.keys_by_database"): _AGAINST,
+    ("redis.durability", "since.baseline_keys_count"): _AGAINST,
+    ("redis.durability", "since.is_restarted"): _AGAINST,
     ("redis.rdb-fresh", "redis.is_loading"): _ONE_READING,
     ("redis.standalone", "redis.mode"): "a Sentinel tells no cluster_enabled, which passed here",
     ("pair.rtt", "emailengine.redis_ping_us"): "our figure counts from where EmailEngine stands",

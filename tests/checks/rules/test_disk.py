@@ -38,6 +38,10 @@ def test_unattested_iops_are_unknown():
         ((True, True, False), "fail", "warning"),
         ((True, True), "fail", "warning"),
         ((True, True, True), "fail", "critical"),
+        # What rose between two judgements counts, and three looks in a row lie anywhere in it.
+        ((True, False, False, False, False, False, False), "fail", "warning"),
+        ((True, True, False, True, True, False, True), "fail", "warning"),
+        ((False, True, True, True, False, False, False), "fail", "critical"),
     ],
 )
 def test_writes_that_waited(looks, outcome, severity):
@@ -45,6 +49,19 @@ def test_writes_that_waited(looks, outcome, severity):
     verdict = aof_disk.judge(facts)
 
     assert (verdict.outcome, verdict.severity) == (outcome, severity)
+
+
+def test_slow_writes_contradict_what_is_attested_and_both_are_shown():
+    facts = facts_with(
+        aof_enabled=True,
+        attested={"disk_iops": 12_000},
+        since={"slow_fsync_looks": (True, True, True)},
+    )
+
+    assert aof_disk.judge(facts).message == (
+        "Writes to the AOF had to wait for the disk at 3 of the last 3 looks, although 12,000 IOPS "
+        "are attested; they must not"
+    )
 
 
 def test_appendfsync_always_waits_for_each_write():
@@ -94,6 +111,7 @@ def test_who_has_no_aof_of_ours(engine):
         ("local nvme, RAID 1", "pass"),
         ("gp3 ssd", "pass"),
         ("HDD", "fail"),
+        ("HDD with an SSD cache", "fail"),
         ("NFS", "fail"),
         ("passd", "fail"),
     ],

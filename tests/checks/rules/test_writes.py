@@ -1,6 +1,6 @@
 import pytest
 
-from checks.facts import NOT_CONFIGURED, NOT_READ, Missing
+from checks.facts import NOT_CONFIGURED, NOT_READ, Engine, Missing
 from checks.rule import Outcome, Severity, passed
 from checks.rules.writes import accepts_writes, refuses_writes
 from tests.checks.pairs import GIB, HIDDEN, MIB, facts_with
@@ -222,3 +222,35 @@ def test_other_rules_may_ask_whether_writes_are_refused():
     assert refuses_writes(facts_with(ping=MISCONF_AOF)) is True
     assert refuses_writes(facts_with(emailengine=NOT_CONFIGURED)) is False
     assert refuses_writes(facts_with(redis=Missing("refused", "no"))) is False
+
+
+@pytest.mark.parametrize(
+    ("used", "refused", "cause"),
+    [(949, 7, ""), (950, 7, "oom"), (999, 1, "oom"), (999, 0, "")],
+)
+def test_memory_at_the_brim_refuses_now_and_then(used, refused, cause):
+    facts = facts_with(
+        used_memory_bytes=used * MIB,
+        maxmemory_bytes=1000 * MIB,
+        since={"errors_rise": {"OOM": refused} if refused else {}},
+    )
+    verdict = accepts_writes.judge(facts)
+
+    assert verdict.cause == cause
+    if cause:
+        assert verdict.message == (
+            f"Redis has refused {refused} writes since the last look, and uses {used}\u202fMiB of "
+            "1,000\u202fMiB; it must stay clear of maxmemory"
+        )
+
+
+def test_refusals_that_a_raised_ceiling_has_ended_are_over():
+    facts = facts_with(since={"errors_rise": {"OOM": 90, "MISCONF": 4}})
+
+    assert accepts_writes.judge(facts) == passed(state="nothing blocks writes")
+
+
+def test_a_quota_that_is_used_up_blocks_everything():
+    used_up = Missing("misconf", "ERR max requests limit exceeded. Limit: 500000, Usage: 500000")
+
+    assert cause_of(engine=Engine.UPSTASH, ping=used_up) == "quota"
