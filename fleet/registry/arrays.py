@@ -13,13 +13,13 @@ from psycopg import sql
 def run(statement: str, params: Sequence[Any]) -> int:
     """Run one statement of our own, within Django's transaction; returns the rows it touched."""
     with _cursor() as cursor, connection.wrap_database_errors:
-        return cursor.execute(sql.SQL(statement), params).rowcount
+        return cursor.execute(sql.SQL(statement), params, prepare=True).rowcount
 
 
 def rows_of(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Run one query of our own and give its rows: times in UTC, jsonb as Python values."""
     with _cursor() as cursor, connection.wrap_database_errors:
-        return cursor.execute(sql.SQL(statement), params, binary=True).fetchall()
+        return cursor.execute(sql.SQL(statement), params, prepare=True, binary=True).fetchall()
 
 
 def driver() -> psycopg.Connection[tuple[Any, ...]]:
