@@ -92,6 +92,7 @@ class Alert:
     """
 
     tenant: str
+    tenant_id: int
     standing: Standing
     items: tuple[Item, ...]
     reminder_at: datetime | None = None
@@ -167,6 +168,7 @@ class Waivers:
     """Waivers of one tenant that end soon: afterwards their findings count and alert again."""
 
     tenant: str
+    tenant_id: int
     waivers: tuple[EndingWaiver, ...]
 
 
@@ -188,9 +190,10 @@ class Forecast:
 
 @dataclass(frozen=True, kw_only=True)
 class Digest:
-    """A day of one tenant ("" = the whole fleet): told once, in the reader's own hour."""
+    """A day of one tenant (""/None = the whole fleet): told once, in the reader's own hour."""
 
     tenant: str
+    tenant_id: int | None
     standing: Standing
     since: datetime
     opened: tuple[Item, ...]
@@ -210,6 +213,7 @@ class Report:
     """
 
     tenant: str
+    tenant_id: int
     standing: Standing
     first_day: date
     last_day: date

@@ -1,0 +1,42 @@
+"""Makes any text safe to stand in a message: one line, bounded, without a secret or a trick."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+# Line breaks and controls would forge headers or lines; format characters (category Cf) turn the
+# direction of what follows, or hide. Surrogates cannot be encoded.
+UNWANTED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# A sign-in inside a URL, and a stored secret's sealed form.
+SIGN_IN: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#]*@")
+SEALED: Final = re.compile(r"sealed:\S+")
+# `password=…`, `token: …`, `"secret": "…"`: names of what is never told, with what stands after them.
+NAMED: Final = re.compile(
+    r"(?i)\b((?:[\w-]*(?:password|passwd|secret|token|api[_-]?key|requirepass|masterauth))"
+    r"[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)"
+)
+
+
+def tame(text: str, limit: int) -> str:
+    """Write the text on one line of at most `limit` characters, an ellipsis where it was cut."""
+    return clip(" ".join(masked(_printable(text)).split(" ")).strip(), limit)
+
+
+def masked(text: str) -> str:
+    """Take out what looks like a secret: sign-ins in URLs, sealed values, `password=…`."""
+    text = SIGN_IN.sub(r"\1…@", text)
+    text = SEALED.sub("sealed:…", text)
+    return NAMED.sub(r"\1…", text)
+
+
+def clip(text: str, limit: int) -> str:
+    """Cut to `limit` characters, the last of which is then an ellipsis."""
+    return text if len(text) <= limit else text[: max(limit - 1, 0)].rstrip() + "…"
+
+
+def _printable(text: str) -> str:
+    """Turn what must not stand in a line into spaces, and runs of spaces into one."""
+    kept = "".join(" " if unicodedata.category(one) in UNWANTED else one for one in text)
+    return re.sub(r" {2,}", " ", kept)
