@@ -8,6 +8,13 @@ from django.views.generic import RedirectView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    # What mails lead to: short, and the same wherever the page moves.
+    path(
+        "f/<int:finding_id>/",
+        RedirectView.as_view(url="/admin/findings/finding/%(finding_id)s/change/"),
+        name="finding",
+    ),
+    path("mail/", include("fleet.portal.mail_urls")),
     path("admin/", include("fleet.portal.urls")),
     path("admin/", admin.site.urls),
 ]

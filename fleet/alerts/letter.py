@@ -47,8 +47,8 @@ class Reader:
 class Item:
     """One finding as the letter shows it. `others_open` counts the pair's other open findings.
 
-    `worst` is the worst value seen, as text. `limits` are the effective ones where they are
-    known; otherwise the rule's defaults fill the remediation.
+    `short` is the message for a list; `worst` is the worst value seen, as text. `limits` are the
+    effective ones where they are known; otherwise the rule's defaults fill the remediation.
     """
 
     finding_id: int
@@ -61,6 +61,7 @@ class Item:
     observed: str
     required: str
     opened_at: datetime
+    short: str = ""
     environment: str = ""
     cause: str = ""
     evidence: Mapping[str, JSON] = field(default_factory=dict)

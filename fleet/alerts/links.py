@@ -22,7 +22,7 @@ def absolute(path: str) -> str:
 
 def finding(finding_id: int) -> str:
     """Lead to a finding's page, which asks for a sign-in."""
-    return absolute(reverse("admin:findings_finding_change", args=[finding_id]))
+    return absolute(reverse("finding", args=[finding_id]))
 
 
 def findings(**filters: object) -> str:
@@ -38,11 +38,6 @@ def pairs(**filters: object) -> str:
 def overview() -> str:
     """Lead to the first page."""
     return absolute(reverse("admin:index"))
-
-
-def waiver(waiver_id: int) -> str:
-    """Lead to a waiver's page."""
-    return absolute(reverse("admin:findings_waiver_change", args=[waiver_id]))
 
 
 def change(channel_id: int, address: str) -> str:

@@ -37,6 +37,7 @@ ADMIN_CLASSES = {
 # Django's and Unfold's own: they show no row, or only through the registered admin classes.
 DOORS = {
     "home",
+    "finding",  # leads to the page itself
     "admin:index",
     "admin:login",
     "admin:logout",
@@ -48,6 +49,11 @@ DOORS = {
     "admin:app_list",
     "admin:view_on_site",
     "admin:",  # the catch-all, which answers 404
+    # Behind links in mails: the signature is the right, and holds for one channel alone.
+    "mail:channel",
+    "mail:stop",
+    "mail:resume",
+    "mail:verify",
 }
 
 

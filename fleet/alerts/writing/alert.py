@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -13,7 +14,7 @@ from checks.rule import Severity
 from fleet.alerts import links
 from fleet.alerts.letter import Alert, Item, Letter, Move, Standing
 from fleet.alerts.writing import words
-from fleet.alerts.writing.document import Block, Button, Document, Line, Link, More, Room
+from fleet.alerts.writing.document import Block, Button, Document, Link, More, Room
 from fleet.alerts.writing.item import entry, group, line, mark_of, name_of
 from fleet.alerts.writing.tame import tame
 from fleet.alerts.writing.words import Clock
@@ -172,7 +173,7 @@ def _notes(items: Sequence[Item]) -> str:
     return ngettext("%(n)s note", "%(n)s notes", n) % {"n": f"{n:,}"}
 
 
-HEADLINES: Final[tuple[tuple[str, Fits, Callable[[Sequence[Item]], str]], ...]] = (
+HEADLINES: Final[tuple[tuple[Promise, Fits, Callable[[Sequence[Item]], str]], ...]] = (
     (gettext_lazy("Critical"), _is(Severity.CRITICAL, Move.OPENED, Move.WORSE), _left),
     (gettext_lazy("Critical"), _is(Severity.CRITICAL, Move.STILL), _still_bad),
     (gettext_lazy("Warning"), _is(Severity.WARNING, Move.OPENED, Move.WORSE, Move.EASED), _at_risk),
@@ -197,7 +198,7 @@ def _blocks(items: Sequence[Item], clock: Clock, room: Room, body: Alert) -> Ite
         others = [*leading[room.entries :], *others]
     if leading:
         yield Button(_open(leading, body))
-    lines: list[Line] = [line(one, clock, room) for one in others[: room.lines]]
+    lines = [line(one, clock, room) for one in others[: room.lines // 2]]
     yield from lines
     if rest := len(others) - len(lines):
         yield More(_("and %s more") % f"{rest:,}", _all_of(others[len(lines) :], body))

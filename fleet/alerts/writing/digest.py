@@ -78,11 +78,10 @@ def _section(
     yield Heading(f"{title} ({len(items):,})")
     most = max(room.lines // 3, 1)  # three sections share the room
     yield from (line(one, clock, room) for one in items[:most])
-    if rest := len(items) - most:
-        if rest > 0:
-            state = "resolved" if items[0].move is Move.RESOLVED else ""
-            url = links.findings(tenant=tenant_id, state=state)
-            yield More(_("and %s more") % f"{rest:,}", url)
+    if len(items) > most:
+        state = "resolved" if items[0].move is Move.RESOLVED else ""
+        url = links.findings(tenant=tenant_id, state=state)
+        yield More(_("and %s more") % f"{len(items) - most:,}", url)
 
 
 def _waivers(
@@ -120,9 +119,7 @@ def _forecasts(body: Digest, room: Room) -> Iterable[Block]:
     yield Heading(_("Forecasts"))
     most = max(room.lines // 4, 1)
     yield Rows(
-        tuple(
-            Row(tame(one.pair, NAME), tame(one.text, room.text)) for one in body.forecasts[:most]
-        )
+        tuple(Row(tame(one.pair, NAME), tame(one.text, room.text)) for one in body.forecasts[:most])
     )
     if len(body.forecasts) > most:
         rest = len(body.forecasts) - most

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from django.utils.functional import Promise
+
 from checks.placement import Piece
 
 # Text and edge by tone, in light; mail.html overrides both in dark. Source: ui §1.
@@ -38,7 +40,7 @@ class Mark:
     """A symbol and a word, for colour never stands alone; tone is bad, warn, good, doubt or note."""
 
     symbol: str
-    word: str
+    word: str | Promise
     tone: str
 
     @property

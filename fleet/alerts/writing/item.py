@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 NAME: Final = 80  # characters of a pair's name
 LONGEST_STEPS: Final = 700  # characters of commands; more belongs on the page
 NAMES: Final = 8  # pairs named in a group
+MAKES: Final = {one.value: one for one in Engine}
 EFFECTS: Final = {
     Effect.NO_RESTART: "No restart.",
     Effect.RESTART: "Restart needed.",
@@ -104,7 +105,7 @@ def line(item: Item, clock: Clock, room: Room) -> Line:
 
 
 def _said(item: Item, clock: Clock) -> str:
-    message = item.message.rstrip(".")
+    message = (item.short or item.message).rstrip(".")
     if item.move is Move.RESOLVED:
         return _was(item, message)
     texts = {
@@ -142,7 +143,7 @@ def _remedy(item: Item) -> RenderedRemediation | None:
     rule = BY_ID.get(item.rule_id)
     if rule is None:
         return None
-    make = Engine(item.engine) if item.engine in Engine else Engine.UNKNOWN
+    make = MAKES.get(item.engine, Engine.UNKNOWN)
     server = Server(make, item.engine_version[:NAME])
     try:
         return remedy.render(rule, item.cause, item.evidence, server, item.limits)

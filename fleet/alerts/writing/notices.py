@@ -206,7 +206,7 @@ def ending(found: Sequence[EndingWaiver], clock: Clock, room: Room) -> Iterable[
             mark=Mark("□", _("Waiver"), "note"),
             title=tame(one.scope, NAME),
             text=text,
-            url=links.waiver(one.waiver_id),
+            url=links.findings(rule=one.rule_id),
         )
 
 
@@ -250,7 +250,9 @@ def verification(letter: Letter, body: Verification, _room: Room) -> Document:
         lead=asked % values,
         tone="note",
         blocks=(
-            Button(Link(_("Confirm this address"), links.verify(reader.channel_id, reader.address))),
+            Button(
+                Link(_("Confirm this address"), links.verify(reader.channel_id, reader.address))
+            ),
             Paragraph(
                 _(
                     "The link holds for %(hours)s h and opens a page that asks once more. "

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from functools import singledispatch
 from typing import Final
 
-
 from django.utils.translation import gettext as _
 
 from checks.render import THIN
@@ -126,13 +125,13 @@ def _closing(document: Document) -> Iterator[str]:
         yield from _wrapped(f"Pairkeeper. {document.why}")
 
 
-def _titled(word: str, title: str) -> Iterator[str]:
+def _titled(word: object, title: str) -> Iterator[str]:
     first = f"{str(word).upper():<{WORD}} "
     yield from _wrapped(first + title, "", "  ")
 
 
 def _labelled(label: str, value: str) -> Iterator[str]:
-    yield from _wrapped(f"{label + ':':<{LABEL}}{value}", "  ", " " * 6)
+    yield from _wrapped(f"{label + ':':<{LABEL}}{value}", "  ", " " * (LABEL + 2))
 
 
 def _linked(link: Link, indent: str) -> Iterator[str]:
@@ -154,5 +153,3 @@ def _wrapped(text: str, first: str = "", rest: str | None = None) -> list[str]:
         subsequent_indent=first if rest is None else rest,
         break_on_hyphens=False,
     )
-
-
