@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import anycrc
 import zstandard
 
-from checks.missing import Missing
+from checks.facts import Missing
 from checks.probes.rdb_head import HEADER_BYTES, NOTHING_SAID, Said, read_head
 
 CRC_BYTES: Final = 8

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from checks.missing import Missing
+from checks.facts import Missing
 
 HEADER_BYTES: Final = 9  # REDIS0011, VALKEY080
 VERSIONS: Final = ("valkey-ver", "redis-ver")

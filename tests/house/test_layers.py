@@ -70,7 +70,14 @@ ARROWS: dict[str, tuple[str, ...] | None] = {
     "checks.__main__": None,
 }
 THIRD_PARTY = {
-    "checks": {"aiohttp", "hiredis", "yaml", "yarl"},  # yarl: the URLs that aiohttp takes
+    "checks": {
+        "aiohttp",
+        "anycrc",
+        "hiredis",
+        "yaml",
+        "yarl",
+        "zstandard",
+    },  # yarl: what aiohttp takes
     "run": {"aiohttp", "celery", "redis"},  # the demo's simulator, and the worker's own entry
 }
 # Ways to import by a text, which no reader and no tool can follow.

@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.missing import Missing
+from checks.facts import Missing
 from checks.probes.rdb import Dump, State, Wrapping, read_dump
 from checks.probes.rdb_head import Said, read_head
 
