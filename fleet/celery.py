@@ -48,6 +48,11 @@ app.conf.update(
             "schedule": crontab(minute="*/5"),
             "options": {"expires": 240},
         },
+        "watch-waivers": {
+            "task": "fleet.inspections.tasks.watch_waivers",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
         # Hourly, so that a machine that sleeps at night has its partitions too.
         "keep-history": {
             "task": "fleet.history.tasks.keep_history",

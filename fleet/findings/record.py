@@ -15,6 +15,7 @@ from checks.lifecycle import Cause, Move, State
 from checks.policy import Policy, Settings
 from checks.rule import Cadence, Kind, Outcome, Severity, Verdict
 from fleet.findings import rows
+from fleet.findings.cover import settle
 from fleet.findings.models import Finding, Transition
 from fleet.findings.rows import SEVERITIES, Key, Row
 from fleet.findings.worst import measure
@@ -51,7 +52,7 @@ class Judged:
 
 @dataclass(slots=True)
 class Live:
-    """What is wrong with one target now: the confirmed fails by kind, and the worst of them."""
+    """What is wrong with one target now and not waived: the confirmed fails by kind, the worst."""
 
     fails: list[tuple[Kind, Severity]] = field(default_factory=list)
     critical_count: int = 0
@@ -60,6 +61,7 @@ class Live:
     worst_rule_id: str = ""
     worst_short: str = ""
     oldest_opened_at: datetime | None = None
+    waived_count: int = 0
 
 
 NOTHING: Final = Live()
@@ -88,7 +90,23 @@ def move_findings(visits: Sequence[Judged]) -> dict[int, Live]:
         for visit, rule_id in steps:
             moves.step(visit, rule_id, alive[visit.target_id])
         moves.write()
+        _cover(alive, moves.uncovered, max(visit.at for visit in visits))
     return {visit.target_id: _live(alive.get(visit.target_id)) for visit in visits}
+
+
+def standing(target_ids: list[int]) -> dict[int, Live]:
+    """Give what is wrong with each of these targets now, as it is stored. One query."""
+    alive = rows.alive(target_ids)
+    return {target_id: _live(alive.get(target_id)) for target_id in target_ids}
+
+
+def _cover(
+    alive: dict[int, dict[str, Row]], uncovered: Sequence[Finding | Row], now: datetime
+) -> None:
+    """Let the waivers in force cover what opened or grew worse; `alive` is kept up to date."""
+    for moved in settle([one.id for one in uncovered], now):
+        mine = alive[moved.target_id]
+        mine[moved.rule_id] = mine[moved.rule_id]._replace(waiver_id=moved.after)
 
 
 class Moves:
@@ -103,6 +121,7 @@ class Moves:
         self._changed: list[tuple[int, dict[str, Any]]] = []
         self._gone: list[int] = []
         self._transitions: list[Transition] = []
+        self.uncovered: list[Finding | Row] = []  # what waivers have to be asked about
 
     def step(self, visit: Judged, rule_id: str, mine: dict[str, Row]) -> None:
         """Take one step with one finding; `mine` are the target's live ones, kept up to date."""
@@ -154,11 +173,16 @@ class Moves:
             **changes,
         )
         self._new.append((born, moves))
-        return Row._make(getattr(born, name) for name in Row._fields)
+        if moves:
+            self.uncovered.append(born)
+        return Row._make(getattr(born, name, None) for name in Row._fields)
 
     def _change(self, row: Row, changes: dict[str, Any], moves: list[Move], at: datetime) -> Row:
         self._changed.append((row.id, changes))
         self._transitions += [rows.transition(row.id, move, at) for move in moves]
+        is_open = changes.get("state", row.state) == State.OPEN
+        if is_open and (moves or (row.waiver_id and "worst_measure" in changes)):
+            self.uncovered.append(row)
         return row._replace(**{name: changes[name] for name in Row._fields if name in changes})
 
     def write(self) -> None:
@@ -190,7 +214,7 @@ def _told(row: Row | None, visit: Judged, settings: Settings, move: Move | None)
     """
     rule, verdict = settings.rule, visit.verdicts[settings.rule.id]
     value = measure(settings.limits, verdict)
-    is_worse = row is None or _rises(move) or _outgrew(value, row.worst_measure)
+    is_worse = row is None or _rises(move) or _outgrew(value, row)
     if not (is_worse or row is None or move or _says_other(row, verdict, value)):
         return {}
     observed = remedy.observed(rule, verdict, settings.limits)
@@ -214,9 +238,13 @@ def _says_other(row: Row, verdict: Verdict, value: float | None) -> bool:
     return value is None and FIGURES.sub("", verdict.short[:SHORT]) != FIGURES.sub("", row.short)
 
 
-def _outgrew(value: float | None, worst: float | None) -> bool:
+def _outgrew(value: float | None, row: Row) -> bool:
+    """Tell whether the value is worse than any before: by a hundredth, or beyond its ceiling."""
+    worst, ceiling = row.worst_measure, row.ceiling
     if value is None or worst is None:
         return False
+    if ceiling is not None and worst <= ceiling < value:
+        return True
     return value > worst + abs(worst) * (GROWTH - 1)
 
 
@@ -246,6 +274,9 @@ def _live(mine: Mapping[str, Row] | None) -> Live:
     for rule_id, row in mine.items():
         if row.state == PENDING:
             live.pending_rules.add(rule_id)
+            continue
+        if row.waiver_id is not None:
+            live.waived_count += 1
             continue
         severity = SEVERITIES[row.severity]
         live.fails.append((KINDS[row.kind], severity))

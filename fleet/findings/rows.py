@@ -42,9 +42,12 @@ class Row(NamedTuple):
     recent_moves: Sequence[datetime]
     flapping_since: datetime | None
     acknowledged_until: datetime | None
+    waiver_id: int | None
+    ceiling: float | None = None  # the waiver's
 
 
-_COLUMNS: Final = ", ".join(f"f.{name}" for name in Row._fields)
+_CEILING: Final = "(SELECT w.ceiling FROM findings_waiver w WHERE w.id = f.waiver_id) AS ceiling"
+_COLUMNS: Final = ", ".join([*(f"f.{name}" for name in Row._fields[:-1]), _CEILING])
 ALIVE: Final = f"""
 SELECT {_COLUMNS} FROM findings_finding f
 WHERE target_id = ANY(%b) AND state IN ('pending', 'open')

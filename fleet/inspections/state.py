@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from checks.evaluate import could_apply, lamps, rank
 from checks.facts import NOT_READ, Missing, RedisFacts
@@ -31,6 +31,7 @@ COLUMNS: Final = {
     "rank": "int2",
     "critical_count": "int2",
     "warning_count": "int2",
+    "waived_count": "int2",
     "pending_count": "int2",
     "worst_short": "text",
     "worst_rule_id": "text",
@@ -73,7 +74,8 @@ def after(seen: Seen, live: Live) -> Row:
     """Give every column of COLUMNS as this visit leaves it; what it did not read stays as it was."""
     row: Row = {}
     unknown = _coverage(row, seen)
-    _lamps(row, seen, live, [seen.policy.settings[rule_id].rule.kind for rule_id in unknown])
+    kinds = [seen.policy.settings[rule_id].rule.kind for rule_id in unknown]
+    light(row, seen.due.before, live, kinds, seen.at)
     _who(row, seen)
     _figures(row, seen)
     _times(row, seen)
@@ -121,8 +123,21 @@ def _counts(before: list[int], cadences: frozenset[Cadence]) -> list[int]:
     return counts
 
 
-def _lamps(row: Row, seen: Seen, live: Live, unknown: list[Kind]) -> None:
-    before, at = seen.due.before, seen.at
+class Lit(Protocol):
+    """The lamps as they were, and since when."""
+
+    @property
+    def compliance(self) -> str: ...
+    @property
+    def health(self) -> str: ...
+    @property
+    def compliance_since(self) -> datetime | None: ...
+    @property
+    def health_since(self) -> datetime | None: ...
+
+
+def light(row: Row, before: Lit, live: Live, unknown: list[Kind], at: datetime) -> None:
+    """Light the lamps from what is wrong and from the kinds of the core rules that are unknown."""
     compliance, health = lamps(live.fails, unknown)
     row["compliance"], row["health"] = compliance.value, health.value
     is_same = before.compliance == compliance and before.compliance_since is not None
@@ -132,6 +147,7 @@ def _lamps(row: Row, seen: Seen, live: Live, unknown: list[Kind]) -> None:
     row["rank"] = rank(compliance, health)
     row["critical_count"] = live.critical_count
     row["warning_count"] = live.warning_count
+    row["waived_count"] = live.waived_count
     row["pending_count"] = len(live.pending_rules)
     row["worst_short"], row["worst_rule_id"] = live.worst_short, live.worst_rule_id
     row["oldest_opened_at"] = live.oldest_opened_at

@@ -21,6 +21,7 @@ from fleet.inspections.load import Token
 from fleet.inspections.run import inspect, stop_room
 from fleet.inspections.standing import keep_standing
 from fleet.inspections.unverified import mark_unverified
+from fleet.inspections.waive import sweep
 
 logger = logging.getLogger(__name__)
 EXPIRES_S = 60
@@ -72,6 +73,13 @@ def watch_standing() -> None:
     """Write how the fleet stands into history. Safe to run twice."""
     with database_may_fail("standing"):
         keep_standing(timezone.now())
+
+
+@shared_task(ignore_result=True)
+def watch_waivers() -> None:
+    """End waivers that have expired, and give notice of those that end soon. Safe to run twice."""
+    with database_may_fail("waivers"):
+        sweep(timezone.now())
 
 
 @shared_task(ignore_result=True)
