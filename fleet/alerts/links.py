@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.signing import BadSignature, Signer, TimestampSigner
 from django.urls import reverse
 
+from fleet.alerts.writing.tame import tame
+
 STOP: Final = "fleet.alerts.stop"
 VERIFY: Final = "fleet.alerts.verify"
 VERIFY_WITHIN: Final = timedelta(hours=72)
@@ -93,5 +95,6 @@ def may_verify(token: str, address: str) -> bool:
 
 
 def _list(name: str, filters: dict[str, object]) -> str:
-    query = urlencode({key: value for key, value in filters.items() if value})
+    kept = {key: tame(str(value), 80) for key, value in filters.items() if value}
+    query = urlencode(kept)
     return absolute(reverse(name)) + (f"?{query}" if query else "")

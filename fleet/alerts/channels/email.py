@@ -15,6 +15,8 @@ from fleet.alerts.channels.smtp import said
 from fleet.alerts.letter import Rendered
 
 PERMANENT: Final = range(500, 600)
+SOMEBODY: Final = f"{'x' * 60}@example.com"
+SOME_ID: Final = f"<{'0' * 60}@example.com>"
 TOO_LARGE: Final = 552  # to MAIL FROM: it is about this mail, not about the sender
 
 
@@ -54,6 +56,12 @@ def build(
     )
     message.attach_alternative(rendered.html, "text/html")
     return message
+
+
+def size_bytes(rendered: Rendered) -> int:
+    """Tell how large the mail is as it goes out: text that is not ASCII may triple."""
+    message = build(rendered, to=SOMEBODY, message_id=SOME_ID)
+    return len(message.message().as_bytes())
 
 
 def refusal(error: Exception) -> Refused:

@@ -14,7 +14,6 @@ from checks.catalog import BY_ID
 from checks.facts import Engine
 from checks.placement import Piece, Server
 from checks.remedy import RenderedRemediation
-from checks.rule import Effect
 from fleet.alerts import links
 from fleet.alerts.letter import Item, Move
 from fleet.alerts.writing import words
@@ -28,11 +27,6 @@ NAME: Final = 80  # characters of a pair's name
 LONGEST_STEPS: Final = 700  # characters of commands; more belongs on the page
 NAMES: Final = 8  # pairs named in a group
 MAKES: Final = {one.value: one for one in Engine}
-EFFECTS: Final = {
-    Effect.NO_RESTART: "No restart.",
-    Effect.RESTART: "Restart needed.",
-    Effect.CONSOLE: "In the provider's console.",
-}
 
 
 def name_of(item: Item) -> str:
@@ -173,7 +167,8 @@ def _do(found: RenderedRemediation | None, steps: tuple[Piece, ...]) -> str:
 def _after(found: RenderedRemediation | None, room: Room) -> str:
     if found is None:
         return ""
-    return clip(masked(f"{_(EFFECTS[found.effect])} {found.risk}".strip()), 2 * room.text)
+    effect = found.effect.value.capitalize()
+    return clip(masked(f"{effect}. {found.risk}".strip()), 2 * room.text)
 
 
 def _several(values: Iterable[str], room: Room) -> str:

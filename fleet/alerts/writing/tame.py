@@ -21,7 +21,7 @@ NAMED: Final = re.compile(
 
 def tame(text: str, limit: int) -> str:
     """Write the text on one line of at most `limit` characters, an ellipsis where it was cut."""
-    return clip(" ".join(masked(_printable(text)).split(" ")).strip(), limit)
+    return clip(masked(_printable(text)).strip(), limit)
 
 
 def masked(text: str) -> str:
@@ -38,5 +38,16 @@ def clip(text: str, limit: int) -> str:
 
 def _printable(text: str) -> str:
     """Turn what must not stand in a line into spaces, and runs of spaces into one."""
-    kept = "".join(" " if unicodedata.category(one) in UNWANTED else one for one in text)
-    return re.sub(r" {2,}", " ", kept)
+    return re.sub(r" {2,}", " ", text.translate(_TABLE))
+
+
+class _Table(dict[int, int]):
+    """For str.translate, which asks for each character once: unwanted ones become a space."""
+
+    def __missing__(self, code: int) -> int:
+        is_unwanted = unicodedata.category(chr(code)) in UNWANTED
+        self[code] = ord(" ") if is_unwanted else code
+        return self[code]
+
+
+_TABLE: Final = _Table()
