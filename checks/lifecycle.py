@@ -154,7 +154,7 @@ def tick(
     if is_late and standing.state is State.OPEN and standing.stale_since is None:
         after = replace(standing, conclusive_at=conclusive_at, stale_since=now)
         move = _stay(Cause.STALE, after)
-    if after.flapping_since is None or now - after.moves[-1] < CALM_AFTER:
+    if after.flapping_since is None or now - max((after.flapping_since, *after.moves)) < CALM_AFTER:
         return Step(after, move)
     after = replace(after, flapping_since=None, moves=())
     return Step(after, move, _stay(Cause.CALM, after))

@@ -11,12 +11,10 @@ from django.db import connection
 
 from checks.catalog import RULES
 from checks.evaluate import Compliance, Health, rank
+from checks.lifecycle import STALE_AFTER
 from checks.rule import Cadence
 from fleet.inspections.schedule import WORKER_SEEN
 from fleet.inspections.terms import terms
-
-# A visit is stale when three of its intervals went by. Source: design §3.
-STALE_AFTER: Final = 3
 
 # A row that a recording holds is skipped: it is being checked, and nobody waits for anybody.
 UNVERIFY: Final = """
