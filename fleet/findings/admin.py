@@ -88,7 +88,7 @@ class FindingAdmin(ScopedAdmin):
         return [
             path(
                 "<int:finding_id>/acknowledge/",
-                acknowledge.accept,
+                acknowledge.answer,
                 name="findings_finding_acknowledge",
             ),
             path("<int:finding_id>/body/", finding_page.body, name="findings_finding_body"),

@@ -185,6 +185,7 @@ class Transition(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
     )
     is_quiet = models.BooleanField(default=False, db_default=False)
+    until = models.DateTimeField(null=True, blank=True)  # of an acknowledgement that has an end
     routed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from checks.lifecycle import EPISODE_GAP, Cause, Move, Standing, State, Step
 from checks.rule import Severity
-from fleet.findings.models import Transition
+from fleet.findings.models import Finding, Transition
 from fleet.registry.arrays import rows_of
 
 Key = tuple[int, str]  # target id, rule id
@@ -143,8 +143,26 @@ def moves_of(found: Step) -> list[Move]:
     return [move for move in (found.move, found.notice) if move]
 
 
+def apply(
+    row: Row, found: Step, at: datetime, *, by_id: int | None, note: str, until: datetime | None
+) -> None:
+    """Write what a person did to one finding, in the caller's transaction, with who and why."""
+    changes = stood(row, found, at)
+    if until:
+        changes["acknowledged_by_id"] = by_id
+    Finding.objects.filter(pk=row.id).update(**changes)
+    for move in moves_of(found):
+        transition(row.id, move, at, by_id=by_id, note=note, until=until).save()
+
+
 def transition(
-    finding_id: int, move: Move, at: datetime, *, by_id: int | None = None, note: str = ""
+    finding_id: int,
+    move: Move,
+    at: datetime,
+    *,
+    by_id: int | None = None,
+    note: str = "",
+    until: datetime | None = None,
 ) -> Transition:
     """Make the row that a move leaves, not yet saved."""
     return Transition(
@@ -158,4 +176,5 @@ def transition(
         is_quiet=move.is_quiet,
         actor_id=by_id,
         note=note,
+        until=until,
     )

@@ -1,76 +1,98 @@
-"""A person accepts what happened: the one way in which some findings end."""
+"""A person answers for a finding: they know of it until a time, or accept what happened and close it."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from checks.catalog import BY_ID
-from fleet.findings.models import Finding, Transition
-from fleet.inspections.models import PairMemory, PairSchedule
+from checks.lifecycle import accepted, acknowledged
+from fleet.findings import rows
+from fleet.findings.models import Finding
+from fleet.inspections.models import PairMemory, PairState
 
 # Their baseline is taken anew: what is there now is what is wanted.
 WITH_BASELINE: Final = frozenset({"pair.data-intact"})
 LEAST_REASON: Final = 5
+# What shall be left as it is for longer wants a waiver, which somebody signs.
+LONGEST: Final = timedelta(days=30)
 
 
 class AcknowledgeError(ValueError):
     """An acknowledgement that is refused; the text says which and why."""
 
 
-def acknowledge(finding_id: int, reason: str, by_id: int | None, at: datetime) -> Finding:
-    """Close an open finding that only a person may close, with the reason they give.
+def acknowledge(
+    finding_id: int,
+    reason: str,
+    by_id: int | None,
+    at: datetime,
+    *,
+    until: datetime | None = None,
+) -> Finding:
+    """Note that a person knows of an open finding until a time; without one, that they accept it.
 
-    Holds the pair's schedule row, so that no visit records meanwhile. The next visit judges the
-    pair anew, and takes what it finds as the new baseline. Raises AcknowledgeError.
+    Known: it stays open, and nobody is reminded until then, or until it grows worse. Accepted:
+    it closes, which only findings may that end in no other way; the next visit judges the pair
+    anew and takes what it finds as the new baseline. Raises AcknowledgeError.
     """
-    if len(reason.strip()) < LEAST_REASON:
+    reason = reason.strip()
+    if len(reason) < LEAST_REASON:
         text = _("Give a reason of %(least)d letters or more.")
         raise AcknowledgeError(text % {"least": LEAST_REASON})
     with transaction.atomic():
-        target_id = Finding.objects.values_list("target_id", flat=True).get(pk=finding_id)
-        PairSchedule.objects.select_for_update().filter(target_id=target_id).first()
-        finding = Finding.objects.select_for_update(of=("self",)).get(pk=finding_id)
-        _refuse_others(finding)
-        _close(finding, reason.strip(), by_id, at)
-        if finding.rule_id in WITH_BASELINE:
+        finding = _held(finding_id)
+        _refuse(finding, at, until)
+        (row,) = rows.by_id([finding_id])
+        standing = rows.standing(row)
+        found = acknowledged(standing, until) if until else accepted(standing)
+        rows.apply(row, found, at, by_id=by_id, note=reason, until=until)
+        if until is None and finding.rule_id in WITH_BASELINE:
             PairMemory.objects.update_or_create(
-                target_id=target_id, defaults={"acknowledged_at": at}
+                target_id=finding.target_id, defaults={"acknowledged_at": at}
             )
+    finding.refresh_from_db()
     return finding
 
 
-def may_acknowledge(finding: Finding) -> bool:
-    """Say whether this finding is open and ends by an acknowledgement alone."""
+def acknowledge_all(
+    finding_ids: Sequence[int], reason: str, by_id: int | None, at: datetime, *, until: datetime
+) -> tuple[int, list[str]]:
+    """Acknowledge each of these until a time; returns how many were, and why others were not."""
+    refused = []
+    for finding_id in finding_ids:
+        try:
+            acknowledge(finding_id, reason, by_id, at, until=until)
+        except AcknowledgeError as error:
+            refused.append(str(error))
+    return len(finding_ids) - len(refused), refused
+
+
+def may_accept(finding: Finding) -> bool:
+    """Say whether this finding is open and ends by a person's acceptance alone."""
     rule = BY_ID.get(finding.rule_id)
     is_for_people = rule is not None and rule.resolves_by_acknowledgement
     return is_for_people and finding.state == Finding.State.OPEN
 
 
-def _refuse_others(finding: Finding) -> None:
+def _held(finding_id: int) -> Finding:
+    """Read a finding whose pair nobody records meanwhile: recordings lock the pair's state too."""
+    target_id = Finding.objects.values_list("target_id", flat=True).get(pk=finding_id)
+    PairState.objects.select_for_update(of=("self",)).filter(target_id=target_id).first()
+    return Finding.objects.get(pk=finding_id)
+
+
+def _refuse(finding: Finding, at: datetime, until: datetime | None) -> None:
     if finding.state != Finding.State.OPEN:
         raise AcknowledgeError(_("This finding is not open any more."))
-    if not may_acknowledge(finding):
+    if until is None and not may_accept(finding):
         raise AcknowledgeError(
             _("%(rule)s ends by itself once it passes.") % {"rule": finding.rule_id}
         )
-
-
-def _close(finding: Finding, reason: str, by_id: int | None, at: datetime) -> None:
-    finding.state, finding.resolved_at = Finding.State.RESOLVED, at
-    finding.results = finding.results_count = 0
-    finding.save(update_fields=["state", "resolved_at", "results", "results_count"])
-    Transition.objects.create(
-        finding=finding,
-        at=at,
-        cause=Transition.Cause.ACKNOWLEDGED,
-        from_state=Finding.State.OPEN,
-        to_state=Finding.State.RESOLVED,
-        from_severity=finding.severity,
-        to_severity=finding.severity,
-        note=reason,
-        actor_id=by_id,
-    )
+    if until is not None and not at < until <= at + LONGEST:
+        text = _("Acknowledge until a time within the next %(days)d days.")
+        raise AcknowledgeError(text % {"days": LONGEST.days})

@@ -14,6 +14,7 @@ from unfold.views import ChangeList
 
 from fleet.findings.models import Finding
 from fleet.portal import addresses, facets, figures, marks
+from fleet.portal.conditions import conditions
 from fleet.portal.scoped_admin import rows_of
 from fleet.registry.models import Target
 
@@ -51,14 +52,17 @@ class FindingList(ChangeList):  # type: ignore[misc]  # Unfold has no types
 
 
 def severity_cell(finding: Finding) -> SafeString:
-    """Show the severity; a pending or resolved finding says so below."""
+    """Show the severity, and below it what is so of a finding that is not simply open."""
     severity = marks.mark(finding.severity)
-    if finding.state == Finding.State.OPEN:
+    now = finding.now  # type: ignore[attr-defined]
+    states = [] if finding.state == Finding.State.OPEN else [finding.state]
+    states += [one.mark for one in conditions(finding, now)]
+    if not states:
         return severity
     return format_html(
         '<span class="pk-line1">{}</span><span class="pk-line2">{}</span>',
         severity,
-        marks.mark(finding.state),
+        marks.mark(states[0]),
     )
 
 

@@ -15,11 +15,13 @@ from checks.catalog import BY_ID
 from checks.remedy import title
 from checks.render import duration, milliseconds, percent, size
 from checks.rule import JSON, Rule
-from fleet.findings.models import Finding, Transition
-from fleet.inspections.acknowledge import may_acknowledge
-from fleet.portal import addresses, marks, pair_list, pair_page, reading
-from fleet.portal.acknowledge import may_accept
+from fleet.findings.models import Finding
+from fleet.inspections.acknowledge import may_accept
+from fleet.portal import addresses, pair_list, pair_page, reading
+from fleet.portal.acknowledge import DEFAULT, choices, may_answer
+from fleet.portal.conditions import conditions
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
+from fleet.portal.timeline import timeline
 from fleet.registry.models import Pair, Target
 
 
@@ -45,6 +47,7 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         pk=finding_id,
     )
     pair: Pair = finding.target.pair
+    now = timezone.now()
     state = pair_list.state_of(finding.target)
     policy = pair_page.policy_of(finding.target)
     read = reading.latest(rows, pair, state)
@@ -54,7 +57,7 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         "original": finding,
         "object": finding,
         "show_back_button": True,
-        "now": timezone.now(),
+        "now": now,
         "finding": finding,
         "target": finding.target,
         "pair": pair,
@@ -64,12 +67,15 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         "read_at": read.read_at(rule) if rule else None,
         "confirmed": _confirmed(rule),
         "evidence": list(shown_evidence(finding.evidence)),
-        "moves": _moves(rows, finding),
+        "timeline": timeline(rows, finding),
+        "conditions": conditions(finding, now),
         "others": _others(rows, finding),
         "others_url": addresses.findings(rule=finding.rule_id),
         "live": _live_again(rows, finding),
-        "is_for_people": may_acknowledge(finding),
-        "may_accept": may_accept(rows, finding),
+        "is_for_people": may_accept(finding),
+        "may_answer": may_answer(rows, finding),
+        "until_choices": choices(finding),
+        "until_default": DEFAULT,
     }
 
 
@@ -95,36 +101,6 @@ def _live_again(rows: Rows, finding: Finding) -> Finding | None:
         target=finding.target_id, rule_id=finding.rule_id, state=Finding.State.OPEN
     )
     return later.first()
-
-
-def _moves(rows: Rows, finding: Finding) -> list[dict[str, Any]]:
-    moves = rows.of(Transition).filter(finding=finding.pk).select_related("actor")
-    return [
-        {"at": move.at, "mark": _mark(move), "words": _words(move), "note": _note(move)}
-        for move in moves.order_by("at", "pk")
-    ]
-
-
-def _mark(move: Transition) -> str:
-    if move.cause in (Transition.Cause.RESOLVED, Transition.Cause.WITHDRAWN):
-        return move.cause
-    if move.cause == Transition.Cause.ACKNOWLEDGED:
-        return Transition.Cause.RESOLVED.value
-    return move.to_severity or "info"
-
-
-def _words(move: Transition) -> str:
-    severity = f"{marks.MARKS[move.to_severity].word}".lower() if move.to_severity else ""
-    if move.cause == Transition.Cause.OPENED:
-        return _("Opened, %(severity)s") % {"severity": severity}
-    if move.cause == Transition.Cause.SEVERITY:
-        return _("Now %(severity)s") % {"severity": severity}
-    return move.get_cause_display()
-
-
-def _note(move: Transition) -> str:
-    by = _("by %(person)s") % {"person": move.actor} if move.actor else ""
-    return " · ".join(part for part in (move.note, by) if part)
 
 
 def shown_evidence(evidence: Mapping[str, JSON]) -> Iterator[tuple[str, str]]:

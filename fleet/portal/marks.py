@@ -38,6 +38,8 @@ MARKS: Final[dict[str, Mark]] = {
     "resolved": Mark(GOOD, _("Resolved")),
     "info": Mark(NOTE, _("Info")),
     "pending": Mark(NOTE, _("Pending")),
+    "flapping": Mark(NOTE, _("Flapping")),
+    "acknowledged": Mark(NOTE, _("Acknowledged")),
     "withdrawn": Mark(NOTE, _("Withdrawn")),
     "paused": Mark(NOTE, _("Paused")),
     "archived": Mark(NOTE, _("Archived")),

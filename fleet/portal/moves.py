@@ -15,7 +15,7 @@ from fleet.portal.scoped_admin import Rows
 
 WITHIN, LATELY = timedelta(hours=24), "24h"  # and its name in addresses
 Cause, State = Transition.Cause, Finding.State
-SHOWN = (Cause.OPENED, Cause.SEVERITY, Cause.RESOLVED)
+SHOWN = (Cause.OPENED, Cause.SEVERITY, Cause.RESOLVED)  # but not each move of what flaps
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Moves:
 
 def moves(rows: Rows, now: datetime, limit: int) -> Moves:
     """Return the newest moves of scored findings. One query."""
-    recent = rows.of(Transition).filter(at__gt=now - WITHIN, cause__in=SHOWN)
+    recent = rows.of(Transition).filter(at__gt=now - WITHIN, cause__in=SHOWN, is_quiet=False)
     scored = recent.exclude(to_severity=Finding.Severity.INFO)
     newest = scored.select_related("finding__target").annotate(
         opened_count=_count(lately(rows.of(Finding).filter(state=State.OPEN), now)),
@@ -80,7 +80,7 @@ def _move(transition: Transition) -> Move:
 
 def _past(finding: Finding, resolved_at: datetime) -> str:
     """Write `maxmemory-policy is allkeys-lru, for 3 h 12 min`."""
-    if finding.opened_at is None:
-        return finding.short
+    if finding.opened_at is None or finding.opened_at > resolved_at:
+        return _("was: %(short)s") % {"short": finding.short}  # it has opened again since
     lasted = long_age((resolved_at - finding.opened_at).total_seconds())
     return _("was: %(short)s, for %(age)s") % {"short": finding.short, "age": lasted}

@@ -26,6 +26,7 @@ from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
 from fleet.inspections.terms import terms
 from fleet.portal import check_now, matrix, pair_list, reading
+from fleet.portal.conditions import Condition, conditions
 from fleet.portal.finding_list import SEVERITY_RANK
 from fleet.portal.reasons import in_words
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
@@ -49,6 +50,11 @@ class Todo:
 
     finding: Finding
     remedy: RenderedRemediation | None
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """What else is so of it: stale, flapping, acknowledged."""
+        return conditions(self.finding, timezone.now())
 
     @property
     def confirmed(self) -> str:

@@ -25,7 +25,7 @@ def show(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponseBase:
             "title": title(BY_ID[finding.rule_id]) if finding.rule_id in BY_ID else "",
             "lasted_s": _lasted_s(finding),
         }
-        for finding in past.order_by("-first_seen_at")[: SHOWN + 1]
+        for finding in past.order_by("-resolved_at", "-pk")[: SHOWN + 1]
     ]
     values = {
         **pair_page.shell(rows, pair, "past"),

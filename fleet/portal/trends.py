@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from checks.policy import Policy
 from checks.render import MIB, THIN, milliseconds, percent
 from checks.rule import Cadence, Severity
-from fleet.findings.models import Finding
+from fleet.findings.models import Finding, Transition
 from fleet.history.trend import Row, trend
 from fleet.inspections.models import PairState
 from fleet.portal.pair_list import MEMORY, RTT
@@ -30,6 +30,13 @@ RANGES: Final = {"24h": timedelta(hours=24), "3d": timedelta(days=3)}
 COLUMNS: Final = ("rtt_median_us", "emailengine_rtt_us", "used_memory_bytes", "maxmemory_bytes")
 # A band says "no reading" where more than this many intervals went by without one.
 GAP_INTERVALS: Final = 3
+# Each opening and each end is marked: a finding that comes back within days is one row.
+MARKED: Final = (
+    Transition.Cause.OPENED,
+    Transition.Cause.RESOLVED,
+    Transition.Cause.WITHDRAWN,
+    Transition.Cause.ACKNOWLEDGED,
+)
 HOUR_S: Final = 3600
 LEAST_SHOWN: Final = timedelta(minutes=15)
 Points = list[tuple[float, float | None]]
@@ -125,16 +132,18 @@ def _charts(rows: Rows, pair: Pair, since: datetime, until: datetime) -> list[Ch
     engine = state.engine if state else ""
     intervals = fleet_settings().intervals
     found = list(
-        rows.of(Finding)
-        .filter(target=pair.pk, rule_id__in=[RTT, MEMORY], opened_at__lt=until)
-        .exclude(resolved_at__lt=since)
+        rows.of(Transition)
+        .filter(finding__target=pair.pk, finding__rule_id__in=[RTT, MEMORY], cause__in=MARKED)
+        .filter(at__gte=since, at__lte=until)
+        .select_related("finding")
+        .order_by("at", "pk")
     )
     edges = (since.timestamp(), until.timestamp())
     pace_s = interval_s(intervals, Cadence.LATENCY, engine) * GAP_INTERVALS
     policy = policy_of(pair.target)
     return [
-        _rtt(visits, edges, pace_s, _marks(found, RTT, edges), policy),
-        _memory(visits, edges, pace_s, _marks(found, MEMORY, edges), policy),
+        _rtt(visits, edges, pace_s, _marks(found, RTT), policy),
+        _memory(visits, edges, pace_s, _marks(found, MEMORY), policy),
     ]
 
 
@@ -255,18 +264,17 @@ def _broken(
     return sorted([*read, *breaks], key=lambda point: point[0])
 
 
-def _marks(
-    findings: Iterable[Finding], rule_id: str, edges: tuple[float, float]
-) -> tuple[dict[str, Any], ...]:
-    """Give where findings opened and resolved within the chart."""
-    found = []
-    for finding in findings:
-        if finding.rule_id != rule_id:
-            continue
-        for at, tone in ((finding.opened_at, finding.severity), (finding.resolved_at, "resolved")):
-            if at is not None and edges[0] <= at.timestamp() <= edges[1]:
-                found.append({"at": at.timestamp(), "tone": tone, "words": finding.short})
-    return tuple(found)
+def _marks(moves: Iterable[Transition], rule_id: str) -> tuple[dict[str, Any], ...]:
+    """Give where findings opened and resolved."""
+    return tuple(
+        {
+            "at": move.at.timestamp(),
+            "tone": move.to_severity if move.to_state == Finding.State.OPEN else "resolved",
+            "words": move.finding.short,
+        }
+        for move in moves
+        if move.finding.rule_id == rule_id and move.from_state != move.to_state
+    )
 
 
 def _as_json(chart: Chart) -> dict[str, Any]:

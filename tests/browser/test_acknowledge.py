@@ -33,6 +33,7 @@ def test_a_loss_is_acknowledged_on_its_page(visitor, loss):
     assert [*visitor.violations(), *visitor.faults] == []
     assert not visitor.overflow()
     form.fill("accounts were moved to another pair")
+    page.get_by_role("combobox", name="How long").select_option("accept")
     page.get_by_role("button", name="Acknowledge").click()
-    page.wait_for_selector("text=Acknowledged. The pair is checked again.")
+    page.wait_for_selector("text=Accepted, and closed. The pair is checked again.")
     assert form.count() == 0

@@ -5,7 +5,7 @@ from django.db import connection
 
 from fleet.findings.models import Finding, Transition
 from fleet.history.partitions import ensure_day
-from fleet.inspections.acknowledge import AcknowledgeError, acknowledge, may_acknowledge
+from fleet.inspections.acknowledge import AcknowledgeError, acknowledge, may_accept
 from fleet.inspections.models import PairMemory
 from tests.fleet.factories import NOW, make_pair
 from tests.fleet.inspections.readings import visit
@@ -47,7 +47,7 @@ def test_a_flushed_redis_stays_red_until_acknowledged():
     visit(pair, now=minutes(2), keys_by_database={"8": 4900})
     finding = live(pair)
     assert finding is not None
-    assert may_acknowledge(finding)
+    assert may_accept(finding)
     visit(pair, now=minutes(3), keys_by_database={"8": 40})
 
     acknowledge(finding.pk, "moved to another pair", None, minutes(4))

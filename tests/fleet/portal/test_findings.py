@@ -159,9 +159,10 @@ def test_the_timeline_tells_every_move(operator):
     move(finding, "severity", now, from_severity="warning", to_severity="critical", note="worse")
     move(finding, "resolved", now, from_state="open", to_state="resolved", note="1 of 1 passed")
 
-    moves = operator.get(page(finding)).context["moves"]
+    found = operator.get(page(finding)).context["timeline"]
 
-    assert [(one["mark"], one["words"], one["note"]) for one in moves] == [
+    assert not found.has_more
+    assert [(one.mark, one.words, one.note) for one in found.events] == [
         ("critical", "Opened, critical", ""),
         ("critical", "Now critical", "worse"),
         ("resolved", "Resolved", "1 of 1 passed"),
