@@ -53,6 +53,21 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 60},
         },
+        "tell": {
+            "task": "fleet.alerts.tasks.tell",
+            "schedule": 5.0,
+            "options": {"expires": 10},
+        },
+        "send-mails": {
+            "task": "fleet.alerts.tasks.send_mails",
+            "schedule": 5.0,
+            "options": {"expires": 10},
+        },
+        "keep-reminding": {
+            "task": "fleet.alerts.tasks.keep_reminding",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
         # Hourly, so that a machine that sleeps at night has its partitions too.
         "keep-history": {
             "task": "fleet.history.tasks.keep_history",

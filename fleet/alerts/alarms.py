@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from fleet.alerts.models import PortalAlarm
+from django.db import transaction
+
+from fleet.alerts.models import Channel, Mail, PortalAlarm, new_message_id
+from fleet.alerts.timing import ALARM_GRACE
 
 logger = logging.getLogger(__name__)
 
@@ -26,3 +29,30 @@ def clear_alarm(key: str, now: datetime) -> None:
     """End the episode, if there is one."""
     if PortalAlarm.objects.filter(key=key, ended_at=None).update(ended_at=now):
         logger.info("portal alarm over key=%s", key)
+
+
+def mail_alarms(now: datetime) -> int:
+    """Make a mail to each operators' channel of the alarms not mailed yet; returns how many mails.
+
+    One that is over within a minute is not mailed. The mark and the mails are one transaction.
+    """
+    with transaction.atomic():
+        live = PortalAlarm.objects.filter(ended_at=None, mailed_at=None)
+        alarms = live.filter(since__lte=now - ALARM_GRACE).select_for_update(skip_locked=True)
+        ids = list(alarms.values_list("pk", flat=True))
+        if not ids:
+            return 0
+        channels = Channel.objects.filter(tenant=None, verified_at__isnull=False, stopped_at=None)
+        mails = Mail.objects.bulk_create(
+            Mail(
+                channel_id=pk,
+                kind=Mail.Kind.PORTAL,
+                message_id=new_message_id(),
+                made_at=now,
+                next_attempt_at=now,
+            )
+            for pk in channels.values_list("pk", flat=True)
+        )
+        if mails:  # with no operator to tell they wait for one
+            PortalAlarm.objects.filter(pk__in=ids).update(mailed_at=now)
+    return len(mails)

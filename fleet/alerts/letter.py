@@ -90,10 +90,11 @@ class Alert:
     """Moves of one tenant's findings: what opened, changed, was resolved, or is still open.
 
     One mail may mix them. `reminder_at` is when the next reminder comes, None where none does.
+    A reminder to operators may span tenants: `tenant_id` is None, and pairs are named with theirs.
     """
 
     tenant: str
-    tenant_id: int
+    tenant_id: int | None
     standing: Standing
     items: tuple[Item, ...]
     reminder_at: datetime | None = None

@@ -150,6 +150,10 @@ class Mail(models.Model):
     next_attempt_at = models.DateTimeField(_("next attempt"))
     lease_until = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(_("sent"), null=True)
+    # An attempt ended without an answer: the mail may have been taken.
+    is_doubtful = models.BooleanField(default=False, db_default=False)
+    # The server, not this mail, was in the way: the next mail it takes makes this one due.
+    awaits_server = models.BooleanField(default=False, db_default=False)
     error = models.TextField(_("last error"), blank=True)
     subject = models.CharField(_("subject"), max_length=400, blank=True)
     text = models.TextField(_("text"), blank=True)  # as it was last sent
@@ -239,6 +243,7 @@ class Told(models.Model):
     mail = models.ForeignKey(Mail, on_delete=models.SET_NULL, null=True, related_name="told")
     is_open = models.BooleanField(_("open"))
     severity = models.CharField(_("severity"), max_length=10)
+    opened_at = models.DateTimeField(_("opened"), null=True)  # which opening of the finding
     is_flapping = models.BooleanField(default=False)  # the notice of flapping was the last
     told_at = ArrayField(models.DateTimeField(), default=list)
     reminders_count = models.PositiveSmallIntegerField(_("reminders"), default=0)

@@ -33,6 +33,9 @@ def send(rendered: Rendered, *, to: str, message_id: str, references: Sequence[s
     connection = get_connection()
     try:
         connection.open()
+    except (smtplib.SMTPException, OSError) as error:
+        raise unreached(error) from None
+    try:
         connection.send_messages([message])
         return getattr(connection, "answer", "")
     except (smtplib.SMTPException, OSError, ValueError) as error:
@@ -64,6 +67,15 @@ def size_bytes(rendered: Rendered) -> int:
     return len(message.message().as_bytes())
 
 
+def unreached(error: Exception) -> Refused:
+    """Tell why no mail can be handed over at present: no connection, no TLS, no sign-in."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        text = said(error.smtp_code, error.smtp_error)
+    else:
+        text = _unreached(error)
+    return Refused(text, permanent=False, unreached=True)
+
+
 def refusal(error: Exception) -> Refused:
     """Tell what a failure means for this mail.
 
@@ -78,10 +90,12 @@ def refusal(error: Exception) -> Refused:
         return Refused(
             said(error.smtp_code, error.smtp_error),
             permanent=is_about_this_mail and error.smtp_code in PERMANENT,
+            unreached=isinstance(error, smtplib.SMTPSenderRefused) and not _is_too_large(error),
         )
     if isinstance(error, ValueError):
         return Refused("an address or header cannot be written in a mail", permanent=True)
-    return Refused(_unreached(error), permanent=False)
+    # The connection was lost on the way: whether before or after the last byte nobody knows.
+    return Refused(_unreached(error), permanent=False, in_doubt=True)
 
 
 def _is_too_large(error: smtplib.SMTPResponseException) -> bool:

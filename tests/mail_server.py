@@ -1,0 +1,82 @@
+"""A real SMTP server on loopback that takes mails, or treats them as a test wants."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+from aiosmtpd.controller import Controller
+
+logging.getLogger("mail.log").setLevel(logging.ERROR)
+
+
+@dataclass
+class Inbox:
+    """What the server took, and how it answers: `answer` and `rcpt` to the data and a recipient.
+
+    An answer of "hang" keeps the client waiting, "drop" takes the mail and cuts the line before it
+    says so.
+    """
+
+    answer: str = "250 2.0.0 queued"
+    rcpt: dict[str, str] = field(default_factory=dict)
+    mails: list[EmailMessage] = field(default_factory=list)
+    port: int = 0
+
+    async def handle_RCPT(self, server, session, envelope, address, rcpt_options):  # noqa: N802
+        said = self.rcpt.get(address, "")
+        if said:
+            return said
+        envelope.rcpt_tos.append(address)
+        return "250 ok"
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        if self.answer == "hang":
+            server.transport.pause_reading()
+            await server.loop.create_future()
+        if self.answer[0] in "2d":
+            mail = message_from_bytes(envelope.content, policy=policy.default)
+            mail["X-Rcpt-To"] = envelope.rcpt_tos[0]
+            self.mails.append(mail)
+        if self.answer == "drop":
+            server.transport.abort()
+            return "250 never heard"
+        return self.answer
+
+    def subjects(self, to: str | None = None) -> list[str]:
+        mails = self.mails if to is None else self.to(to)
+        return [" ".join(one["Subject"].split()) for one in mails]  # it may be folded
+
+    def to(self, address: str) -> list[EmailMessage]:
+        return [one for one in self.mails if one["X-Rcpt-To"] == address]
+
+
+@contextmanager
+def mail_server(port: int = 0):
+    """Serve until the block ends; yields the inbox."""
+    inbox = Inbox(port=port or free_port())
+    controller = Controller(inbox, hostname="127.0.0.1", port=inbox.port)
+    controller.start()
+    try:
+        yield inbox
+    finally:
+        controller.stop(no_assert=True)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def wait_until(what, timeout_s: float = 10.0) -> None:
+    """Wait until what() holds; AssertionError where it does not."""
+    end = time.monotonic() + timeout_s
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
