@@ -9,6 +9,7 @@ from typing import Final
 # Line breaks and controls would forge headers or lines; format characters (category Cf) turn the
 # direction of what follows, or hide. Surrogates cannot be encoded.
 UNWANTED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+LONGEST: Final = 2000  # characters that are looked through for secrets
 # A sign-in inside a URL, and a stored secret's sealed form.
 SIGN_IN: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#]*@")
 SEALED: Final = re.compile(r"sealed:\S+")
@@ -21,7 +22,7 @@ NAMED: Final = re.compile(
 
 def tame(text: str, limit: int) -> str:
     """Write the text on one line of at most `limit` characters, an ellipsis where it was cut."""
-    return clip(masked(_printable(text)).strip(), limit)
+    return clip(masked(_beginning(_printable(text))).strip(), limit)
 
 
 def masked(text: str) -> str:
@@ -34,6 +35,11 @@ def masked(text: str) -> str:
 def clip(text: str, limit: int) -> str:
     """Cut to `limit` characters, the last of which is then an ellipsis."""
     return text if len(text) <= limit else text[: max(limit - 1, 0)].rstrip() + "…"
+
+
+def _beginning(text: str) -> str:
+    """Keep what can be looked through quickly, up to a whole word: half a secret is not seen as one."""
+    return text if len(text) <= LONGEST else text[:LONGEST].rpartition(" ")[0] + " …"
 
 
 def _printable(text: str) -> str:

@@ -35,6 +35,7 @@ HOSTILE = (
     "👩‍👩‍👧‍👦" * 90,
     "&" * 900,
     "a" * 9000,
+    "a-" * 9000,
     "\ud800 half a character",
     "\x00\x1b[31m\x7f\u2028\u2029\x85",
     "-- \nPairkeeper",
@@ -221,6 +222,8 @@ def test_tamed_is_one_short_line_without_a_secret(text):
         ("requirepass = abc, next", "requirepass = …, next"),
         ("asks for a password; none", "asks for a password; none"),
         ("123456", "1234…"),
+        ("x" * 1990 + f" redis://fleet:{SECRET}", "x" * 79 + "…"),
+        (f"redis://fleet:{SECRET}" + "x" * 2000 + "@host", "…"),
     ],
 )
 def test_taming_changes_no_more_than_it_must(text, wanted):
