@@ -41,8 +41,8 @@ def mark_of(item: Item) -> Mark:
 
 def entry(item: Item, clock: Clock, room: Room) -> Entry:
     """Write one finding in full."""
-    found = _remedy(item)
-    steps = _steps(found)
+    found = remedy_of(item)
+    steps = steps_of(found)
     return Entry(
         mark=mark_of(item),
         title=name_of(item),
@@ -63,10 +63,10 @@ def entry(item: Item, clock: Clock, room: Room) -> Entry:
 def group(items: Sequence[Item], clock: Clock, room: Room, url: str) -> Entry:
     """Write several findings of one rule as one entry; a command only where all share it."""
     first = items[0]
-    remedies = [_remedy(one) for one in items]
-    all_steps = {_steps(one) for one in remedies}
+    remedies = [remedy_of(one) for one in items]
+    all_steps = {steps_of(one) for one in remedies}
     makes = {one.engine_label for one in remedies if one}
-    steps = _steps(remedies[0]) if len(all_steps) == 1 else ()
+    steps = steps_of(remedies[0]) if len(all_steps) == 1 else ()
     head = remedies[0]
     return Entry(
         mark=mark_of(first),
@@ -132,7 +132,7 @@ def _was(item: Item, message: str) -> str:
     return _("Over after %(span)s. It was: %(message)s") % values
 
 
-def _remedy(item: Item) -> RenderedRemediation | None:
+def remedy_of(item: Item) -> RenderedRemediation | None:
     """Render what to do; None for a rule that is no more, or evidence of another shape."""
     rule = BY_ID.get(item.rule_id)
     if rule is None:
@@ -148,7 +148,7 @@ def _remedy(item: Item) -> RenderedRemediation | None:
         return None
 
 
-def _steps(found: RenderedRemediation | None) -> tuple[Piece, ...]:
+def steps_of(found: RenderedRemediation | None) -> tuple[Piece, ...]:
     """Keep what to do now; what is too long for a mail stands on the page alone."""
     if found is None:
         return ()
