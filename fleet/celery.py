@@ -42,6 +42,11 @@ app.conf.update(
             "schedule": 20.0,
             "options": {"expires": 20},
         },
+        "watch-portal": {
+            "task": "fleet.portal.tasks.watch_portal",
+            "schedule": 30.0,
+            "options": {"expires": 30},
+        },
         # The last run before midnight is the day's.
         "watch-standing": {
             "task": "fleet.inspections.tasks.watch_standing",

@@ -54,6 +54,11 @@ if WEB_POOL:
     }
 BROKER_URL: str = env.str("BROKER_URL", default="redis://127.0.0.1:6379/0")
 
+# Called after each good cycle, so that somebody outside notices when the portal falls silent.
+DEADMAN_URL: str = env.str("DEADMAN_URL", default="")
+# A folder on the database's disk, where that is this machine's: how full it is can be watched then.
+DATA_FOLDER: str = env.str("DATA_FOLDER", default="")
+
 # The mail server; unset: mails wait, and a portal alarm says so.
 MAIL = environ.Env.email_url_config(env.str("EMAIL_URL", default="") or "smtp://127.0.0.1")
 HAS_MAIL = bool(env.str("EMAIL_URL", default=""))

@@ -20,6 +20,7 @@ def environment(folders: Folders, host: str, port: int) -> dict[str, str]:
         "BASE_URL": portal.page_url(host, port),
         "ALLOWED_HOSTS": portal.allowed_hosts(host),
         "STATIC_ROOT": str(folders.home / "static"),
+        "DATA_FOLDER": str(folders.home),
     }
     return {
         **{name: os.environ.get(name) or value for name, value in defaults.items()},

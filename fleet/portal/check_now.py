@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from fleet.inspections import schedule
 from fleet.inspections.models import PairSchedule
 from fleet.portal import addresses, figures
-from fleet.portal.alarms import SEEN_WITHIN
+from fleet.portal.manning import SEEN_WITHIN
 from fleet.portal.scoped_admin import Rows, scoped_view
 from fleet.registry.models import Pair, Target, Worker
 

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext, ngettext_lazy
 
 from fleet.findings.models import Finding
 from fleet.portal import addresses
-from fleet.portal.alarms import alarms
+from fleet.portal.alarms import Banner, banners
 from fleet.portal.facets import FindingFacets, PairFacets, finding_facets, pair_facets
 from fleet.portal.fails import (
     FailedRule,
@@ -77,7 +77,7 @@ class Lamp:
 class Overview:
     """Everything the page shows; worked out once for everybody with the same scope."""
 
-    alarms: list[str]
+    alarms: list[Banner]
     pairs: PairFacets
     findings: FindingFacets
     compliance: Lamp
@@ -134,7 +134,7 @@ def _gather(rows: Rows, now: datetime) -> Overview:
     pairs = pair_facets(rows)
     found = groups(rows.of(Finding))
     return Overview(
-        alarms=alarms(rows, now),
+        alarms=banners(rows, now),
         pairs=pairs,
         findings=finding_facets(rows),
         compliance=compliance_lamp(pairs),

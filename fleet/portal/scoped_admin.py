@@ -13,10 +13,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
+from fleet.alerts.models import PortalAlarm
 from fleet.findings.models import Finding, MaintenanceWindow, Transition, Waiver, WaiverNotice
 from fleet.inspections.models import DryRun, LatestFacts, PairSchedule, PairState
 from fleet.people.models import Membership, User
 from fleet.people.scopes import scopes_of
+from fleet.portal.models import Pulse
 from fleet.registry.models import (
     Attestation,
     FleetSettings,
@@ -56,6 +58,8 @@ TENANT_PATHS: dict[type[Model], str] = {
     PolicyVersion: FLEET,
     DryRun: FLEET,
     Attestation: "tenant",
+    PortalAlarm: FLEET,
+    Pulse: FLEET,
 }
 # What only people who may change the whole fleet change, although others may read it.
 # A policy decides what "compliant" means: the fleet's operators set it, for tenants too.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fleet.portal import addresses
-from fleet.portal.alarms import SEEN_WITHIN, ZoneSeen, zones_seen
+from fleet.portal.manning import SEEN_WITHIN, ZoneSeen, zones_seen
 from fleet.portal.scoped_admin import Rows
 from fleet.registry.models import Worker, Zone
 from fleet.registry.scoping import EVERYTHING

@@ -37,6 +37,7 @@ ADMIN_CLASSES = {
 # Django's and Unfold's own: they show no row, or only through the registered admin classes.
 DOORS = {
     "home",
+    "healthz",  # well or not, without details
     "finding",  # leads to the page itself
     "admin:index",
     "admin:login",

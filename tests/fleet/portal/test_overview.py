@@ -234,7 +234,7 @@ def test_a_zone_without_a_worker_is_told_with_its_pairs():
     make_pair(zone="sa-1", state="paused")
     make_worker("nobody-waits", seen=timedelta(days=9))
 
-    assert seen().alarms == [
+    assert [alarm.text for alarm in seen().alarms] == [
         "No worker seen in zone ap-1 for 11\u202fmin: 1 pair cannot be checked.",
         "No worker was ever seen in zone sa-1: 1 pair cannot be checked.",
     ]

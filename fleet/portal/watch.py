@@ -1,0 +1,77 @@
+"""The portal looks at itself: alarms raised and ended, and the dead-man's switch called."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import connection
+from django.utils.translation import gettext
+
+from fleet.alerts.alarms import clear_alarm, raise_alarm
+from fleet.alerts.models import PortalAlarm
+from fleet.portal import deadman, faults
+from fleet.portal.faults import Fault
+from fleet.portal.lag import Lag, read_lag
+from fleet.portal.manning import zones_seen
+from fleet.portal.models import Pulse
+from fleet.portal.scoped_admin import Rows
+from fleet.registry.current import fleet_settings
+from fleet.registry.egress import egress_rules
+from fleet.registry.scoping import EVERYTHING
+
+logger = logging.getLogger(__name__)
+
+# The alarms that this module begins and ends; the others are their own modules'.
+OURS: Final = (".no-worker", ".late", "history.partitions", "disk.low", "keys.mismatch", "deadman.")
+PING_EVERY: Final = timedelta(seconds=60)
+SWITCH: Final = "deadman.unreached"
+SEES_ALL: Final = Rows(EVERYTHING, EVERYTHING)
+
+
+def watch(now: datetime) -> None:
+    """Look once: raise what is wrong, end what is mended, and after a good cycle call the switch.
+
+    Any number of runs may come at once or again.
+    """
+    with connection.cursor() as cursor:
+        lag = read_lag(cursor, fleet_settings().intervals, now)
+    found = list(_faults(lag, now))
+    for fault in found:
+        raise_alarm(fault.key, fault.text, fault.cure, now)
+    wrong = {fault.key for fault in found} | {SWITCH}
+    for key in SEES_ALL.of(PortalAlarm).filter(ended_at=None).values_list("key", flat=True):
+        if key not in wrong and any(ours in key for ours in OURS):
+            clear_alarm(key, now)
+    # Written last, and in a row of its own: that it can be written is a part of being well.
+    pulse, _is_new = SEES_ALL.of(Pulse).update_or_create(id=1, defaults={"watched_at": now})
+    if settings.DEADMAN_URL and not lag.complaints(now):
+        _call_switch(pulse, now)
+
+
+def _faults(lag: Lag, now: datetime) -> Iterator[Fault]:
+    zones = zones_seen(SEES_ALL)
+    yield from faults.unmanned(zones, now)
+    yield from faults.late(lag.zones, {zone.slug for zone in zones if zone.is_manned(now)})
+    yield from faults.outbox(lag, now)
+    yield from faults.without_partitions(now)
+    yield from faults.little_disk(settings.DATA_FOLDER)
+    yield from faults.unreadable_secrets(SEES_ALL)
+    yield from faults.no_switch(settings.DEADMAN_URL)
+
+
+def _call_switch(pulse: Pulse, now: datetime) -> None:
+    if pulse.pinged_at is not None and now - pulse.pinged_at < PING_EVERY:
+        return
+    try:
+        deadman.call(settings.DEADMAN_URL, egress_rules())
+    except deadman.SwitchError as error:
+        text = gettext("The dead-man's switch cannot be called: %(error)s.")
+        cure = gettext("See that DEADMAN_URL is right and that the workers may connect to it.")
+        raise_alarm(SWITCH, text % {"error": error}, cure, now)
+        return
+    SEES_ALL.of(Pulse).filter(pk=pulse.pk).update(pinged_at=now)
+    clear_alarm(SWITCH, now)

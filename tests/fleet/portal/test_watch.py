@@ -1,0 +1,324 @@
+"""Does the portal notice what is wrong with itself, say it once, and fall silent when it should?"""
+
+import shutil
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import NamedTuple
+
+import pytest
+from django.db import connection
+
+from fleet.alerts.models import PortalAlarm
+from fleet.findings.models import Transition
+from fleet.history import partitions
+from fleet.inspections.models import PairSchedule
+from fleet.portal import deadman, faults
+from fleet.portal.alarms import banners
+from fleet.portal.lag import read_lag
+from fleet.portal.models import Pulse
+from fleet.portal.scoped_admin import Rows
+from fleet.portal.watch import watch
+from fleet.registry.egress import egress_rules
+from fleet.registry.intervals import default_intervals
+from fleet.registry.models import Pair, Tenant
+from fleet.registry.scoping import EVERYTHING, Scope
+from fleet.registry.sealed import seal
+from tests.fleet.factories import NOW, make_finding, make_pair, make_state, make_worker
+
+pytestmark = pytest.mark.django_db
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+SEES_ALL = Rows(EVERYTHING, EVERYTHING)
+
+
+@pytest.fixture(autouse=True)
+def _well(settings):
+    """A portal without faults: manned, with partitions and a switch that is not called."""
+    make_worker()
+    partitions.make_ahead(partitions.VISITS, NOW.date())
+    settings.DEADMAN_URL = "http://127.0.0.1:9/never"
+    Pulse.objects.create(watched_at=NOW, pinged_at=NOW)
+    yield
+    partitions.forget_days()
+
+
+def pair(zone="eu-1", due=SECOND, checked=timedelta(seconds=5), engine="valkey", **fields) -> Pair:
+    """A pair that is due in a moment, or overdue where `due` is negative."""
+    made = make_pair(zone=zone, **fields)
+    make_state(made, engine=engine, checked_at=NOW - checked, recorded_claim=7)
+    at = NOW + due
+    PairSchedule.objects.filter(target_id=made.pk).delete()
+    PairSchedule.objects.create(
+        target_id=made.pk,
+        claim=7,
+        next_due_at=at,
+        health_due_at=at,
+        latency_due_at=at,
+        persistence_due_at=at,
+        stats_due_at=at,
+        backup_due_at=at,
+    )
+    return made
+
+
+def alarms() -> dict[str, str]:
+    return dict(PortalAlarm.objects.filter(ended_at=None).values_list("key", "text"))
+
+
+def complaints(now=NOW) -> list[str]:
+    with connection.cursor() as cursor:
+        return read_lag(cursor, default_intervals(), now).complaints(now)
+
+
+def test_a_portal_without_faults_raises_no_alarm():
+    pair()
+
+    watch(NOW)
+
+    assert alarms() == {}
+    assert complaints() == []
+
+
+@pytest.mark.parametrize(
+    ("overdue", "engine", "late"),
+    [
+        (3 * MINUTE, "valkey", False),
+        (3 * MINUTE + SECOND, "valkey", True),
+        (15 * MINUTE, "upstash", False),
+        (15 * MINUTE + SECOND, "upstash", True),
+    ],
+)
+def test_checks_are_late_after_three_intervals_of_their_engine(overdue, engine, late):
+    pair()
+    pair(due=-overdue, engine=engine)
+
+    watch(NOW)
+
+    assert ("zone.eu-1.late" in alarms()) is late
+    assert complaints() == (["checks late"] if late else [])
+
+
+def test_a_late_zone_says_how_late_and_what_is_allowed():
+    pair(due=-12 * MINUTE)
+
+    watch(NOW)
+
+    assert alarms() == {
+        "zone.eu-1.late": "Checks in zone eu-1 are 12\u202fmin late (allowed: 3\u202fmin)."
+    }
+
+
+@pytest.mark.parametrize(("leased_for", "late"), [(-4 * MINUTE, True), (MINUTE, False)])
+def test_a_claim_that_was_never_recorded_is_due_when_its_lease_ends(leased_for, late):
+    made = pair(due=MINUTE)
+    PairSchedule.objects.filter(target_id=made.pk).update(claim=8, lease_until=NOW + leased_for)
+
+    assert complaints() == (["checks late"] if late else [])
+
+
+@pytest.mark.parametrize(("silent", "late"), [(4 * MINUTE, False), (4 * MINUTE + SECOND, True)])
+def test_a_zone_that_claims_and_never_records_is_late(silent, late):
+    pair(checked=silent)
+
+    assert complaints() == (["checks late"] if late else [])
+
+
+def test_paused_pairs_are_never_late():
+    made = pair(due=-timedelta(days=2), checked=timedelta(days=2))
+    made.target.state = "paused"
+    made.target.save()
+
+    assert complaints() == []
+
+
+def test_a_zone_without_a_worker_is_named_once_and_not_called_late_too():
+    pair(zone="ap-1", due=-timedelta(hours=1))
+
+    watch(NOW)
+    watch(NOW + SECOND)
+
+    assert alarms() == {
+        "zone.ap-1.no-worker": "No worker was ever seen in zone ap-1: 1 pair cannot be checked."
+    }
+    assert PortalAlarm.objects.count() == 1
+    make_worker("ap-1")
+    PairSchedule.objects.update(next_due_at=NOW + MINUTE)
+    watch(NOW + 2 * SECOND)
+    assert alarms() == {}
+
+
+@pytest.mark.parametrize(("age", "late"), [(10 * MINUTE, False), (10 * MINUTE + SECOND, True)])
+def test_a_transition_that_nobody_routed_is_an_outbox_too_old(age, late):
+    make_finding(pair())
+    Transition.objects.update(at=NOW - age)
+
+    watch(NOW)
+
+    assert ("outbox.late" in alarms()) is late
+    assert complaints() == (["outbox late"] if late else [])
+
+
+def test_a_missing_partition_is_named():
+    partitions.forget_days()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE history_visit_20261122")
+
+    watch(NOW)
+
+    assert alarms() == {"history.partitions": "The history table has no partition for 2026-11-22."}
+
+
+class Disk(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+GIB = 1024**3
+
+
+@pytest.mark.parametrize(
+    ("disk", "low"),
+    [
+        (Disk(100 * GIB, 95 * GIB, 5 * GIB), False),
+        (Disk(100 * GIB, 96 * GIB, 5 * GIB - 1), True),
+        (Disk(10 * GIB, 9 * GIB, GIB), False),
+        (Disk(10 * GIB, 9 * GIB, GIB - 1), True),
+    ],
+)
+def test_a_disk_is_low_below_a_share_or_an_amount(disk, low, monkeypatch, tmp_path):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: disk)
+
+    assert bool(list(faults.little_disk(tmp_path))) is low
+
+
+def test_secrets_that_no_key_opens_are_counted(settings):
+    pair(redis_password=seal("s3cret"))
+    pair(redis_password="env:PAIRKEEPER_SECRET_GONE")
+    watch(NOW)
+    assert alarms() == {}
+    settings.FLEET_KEYS = ["p" * 43 + "="]
+
+    watch(NOW)
+
+    assert alarms() == {"keys.mismatch": "The secrets of at least 1 pair fit no key in FLEET_KEYS."}
+
+
+def test_a_switch_that_is_not_set_is_an_alarm(settings):
+    settings.DEADMAN_URL = ""
+
+    watch(NOW)
+
+    assert list(alarms()) == ["deadman.unset"]
+
+
+# --- the dead-man's switch
+
+
+class Switch(HTTPServer):
+    """A monitor that counts its calls and answers as told."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.status = 200
+        self.calls: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/ping/0123-secret"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Switch
+
+    def do_GET(self) -> None:
+        self.server.calls.append(self.path)
+        self.send_response(self.server.status)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_args) -> None: ...
+
+
+@pytest.fixture
+def switch(settings):
+    server = Switch()
+    settings.DEADMAN_URL = server.url
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_switch_is_called_once_a_minute_while_all_is_well(switch):
+    pair()
+    for seconds in (0, 59, 60, 90):
+        watch(NOW + timedelta(seconds=seconds))
+    assert switch.calls == ["/ping/0123-secret"]
+
+    watch(NOW + timedelta(seconds=120))
+
+    assert len(switch.calls) == 2
+    assert Pulse.objects.get().pinged_at == NOW + timedelta(seconds=120)
+
+
+def test_the_switch_is_not_called_while_checks_are_late(switch):
+    pair(due=-5 * MINUTE)
+
+    watch(NOW + 2 * MINUTE)
+
+    assert switch.calls == []
+    assert Pulse.objects.get().watched_at == NOW + 2 * MINUTE
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_switch_that_does_not_take_the_call_is_an_alarm_until_it_does(switch, status):
+    switch.status = status
+    watch(NOW + 2 * MINUTE)
+    assert alarms() == {
+        "deadman.unreached": f"The dead-man's switch cannot be called: it answered with status {status}."
+    }
+    assert len(switch.calls) == 1
+    switch.status = 204
+
+    watch(NOW + 3 * MINUTE)
+
+    assert alarms() == {}
+
+
+def test_an_address_that_is_no_use_is_named_without_being_shown(settings):
+    for url in ("http://127.0.0.1:9/secret", "http://169.254.169.254/secret", "nonsense"):
+        with pytest.raises(deadman.SwitchError) as error:
+            deadman.call(url, egress_rules())
+        assert "secret" not in str(error.value)
+        assert str(error.value).startswith("no connection: ")
+
+
+# --- the banner
+
+
+def test_the_banner_shows_live_alarms_and_what_the_page_sees_itself():
+    pair(zone="ap-1")
+    watch(NOW)
+    PortalAlarm.objects.create(key="mail.refusing", text="It refuses.", cure="Mend it.", since=NOW)
+    PortalAlarm.objects.create(key="old", text="Over.", cure="", since=NOW, ended_at=NOW)
+
+    found = banners(SEES_ALL, NOW + 5 * MINUTE)
+
+    assert [one.text for one in found] == [
+        "No worker was ever seen in zone ap-1: 1 pair cannot be checked.",
+        "The portal has not looked at itself for 5\u202fmin: no mail may go out.",
+        "It refuses.",
+    ]
+    assert [bool(one.url) for one in found] == [True, False, False]
+
+
+def test_the_banner_is_for_those_who_see_the_fleet():
+    pair(zone="ap-1")
+    some = Scope(frozenset(Tenant.objects.values_list("pk", flat=True)))
+
+    assert banners(Rows(some, some), NOW) == []
