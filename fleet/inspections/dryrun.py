@@ -25,7 +25,7 @@ from fleet.inspections.load import Home
 from fleet.inspections.models import DryRun, LatestFacts
 from fleet.inspections.terms import terms
 from fleet.registry.models import Target
-from fleet.registry.policies import Policies, Subject, read_policies
+from fleet.registry.policies import Policies, Subject, changed_pairs, read_policies
 
 logger = logging.getLogger(__name__)
 
@@ -94,27 +94,37 @@ def run_dry(run_id: int, now: datetime) -> bool:
         return False
     run = DryRun.objects.get(pk=run_id)
     before = read_policies(terms().core_rules)
+    homes = homes_of(run)
     try:
-        after = before.with_layer(subject_of(run), run.overrides)
+        after = _after(run, before, homes)
     except PolicyError as error:
         _finish(run, now, error=str(error))
         return True
-    changes = list(_work_through(run, before, after, now))
+    changes = list(_work_through(run, homes, before, after, now))
     changes.sort(key=_place)
     run.changes = [change.as_json() for change in changes]
     _finish(run, now)
     return True
 
 
+def homes_of(run: DryRun) -> list[Home]:
+    """Give the unarchived pairs that a dry run is about. One query."""
+    rows = pairs_under(subject_of(run))
+    if run.target_ids is not None:
+        rows = rows.filter(pk__in=run.target_ids)
+    found = rows.order_by("pk").values_list("environment", "tenant_id", "pk")
+    return [Home(*row) for row in found]
+
+
+def _after(run: DryRun, before: Policies, homes: Sequence[Home]) -> Policies:
+    if run.target_ids is None:
+        return before.with_layer(subject_of(run), run.overrides)
+    return before.with_pairs(changed_pairs(before, homes, run.overrides, replaces=run.replaces))
+
+
 def _work_through(
-    run: DryRun, before: Policies, after: Policies, now: datetime
+    run: DryRun, homes: Sequence[Home], before: Policies, after: Policies, now: datetime
 ) -> Iterator[Change]:
-    homes = [
-        Home(*row)
-        for row in pairs_under(subject_of(run))
-        .order_by("pk")
-        .values_list("environment", "tenant_id", "pk")
-    ]
     DryRun.objects.filter(pk=run.pk).update(pairs_count=len(homes))
     run.pairs_count = len(homes)
     differing = Differing(before, after)

@@ -191,7 +191,7 @@ class ConnectionTest(models.Model):
 
 
 class DryRun(models.Model):
-    """What a change of one policy layer would do: worked out by a worker before it is saved.
+    """What a change of one policy layer, or of many pairs' own, would do: worked out before it is saved.
 
     `changes` is a list of [target id, rule id, what, severity, short], worst first, where `what`
     is one of fleet/inspections/dryrun.py's words. `error` says why there is no result.
@@ -201,7 +201,12 @@ class DryRun(models.Model):
     environment = models.CharField(max_length=40, blank=True)
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, related_name="+")
     target = models.ForeignKey(Target, on_delete=models.CASCADE, null=True, related_name="+")
-    base = models.PositiveIntegerField()  # the version that the change was made from
+    # Of many pairs: level pair, these ids, no target; each one's own layer is replaced, or what is
+    # said is laid over it.
+    target_ids = ArrayField(models.BigIntegerField(), null=True)
+    replaces = models.BooleanField(default=False, db_default=False)
+    # The version that the change was made from; of many pairs the newest id of all versions.
+    base = models.PositiveIntegerField()
     overrides = models.JSONField()
     note = models.CharField(max_length=200)
     asked_by = models.ForeignKey(

@@ -31,6 +31,7 @@ from fleet.portal import (
 )
 from fleet.portal import check_now as check_now_page
 from fleet.portal.pair_form import SECRETS, PairForm
+from fleet.portal.policy_many import PolicyAction
 from fleet.portal.scoped_admin import Rows, ScopedAdmin, rows_of, scoped_view
 from fleet.registry.models import Pair, Target
 from fleet.registry.register import put, set_state
@@ -43,7 +44,7 @@ STATE_WORDS = {
 }
 
 
-class PairAdmin(ScopedAdmin):
+class PairAdmin(PolicyAction, ScopedAdmin):
     """All pairs; worst first, fifty a page, at most a dozen queries."""
 
     form = PairForm
@@ -90,7 +91,7 @@ class PairAdmin(ScopedAdmin):
         F("target__pair_state__oldest_opened_at").asc(nulls_last=True),
         "target__name",
     )
-    actions = ("check_chosen", "pause_chosen", "resume_chosen", "archive_chosen")
+    actions = ("check_chosen", "set_policy", "pause_chosen", "resume_chosen", "archive_chosen")
     actions_selection_counter = True
     fieldsets = (
         (gettext_lazy("Pair"), {"fields": (("name", "tenant"), ("environment", "zone"), "labels")}),

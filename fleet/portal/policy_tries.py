@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from fleet.inspections.dryrun import LOST_AFTER
 from fleet.inspections.models import DryRun
-from fleet.portal import addresses
+from fleet.portal import addresses, policy_many
 from fleet.portal.policies import Layer, guard, layer_named, lines_of, put_in_force
 from fleet.portal.rules import Words
 from fleet.portal.scoped_admin import Rows, page, scoped_view
@@ -73,7 +73,7 @@ def save(request: HttpRequest, rows: Rows, run_id: int) -> HttpResponse:
     if not rows.may_edit(PolicyVersion):
         raise PermissionDenied
     if run.saved_as is None:
-        saved = put_in_force(request, _layer(rows, run), run.overrides, run.note, run.base)
+        saved = _put_in_force(request, rows, run)
         if isinstance(saved, str):
             context = {**_context(request, rows, run), "failure": saved}
             title = _("What this policy would change")
@@ -82,7 +82,16 @@ def save(request: HttpRequest, rows: Rows, run_id: int) -> HttpResponse:
     return redirect("portal:policies")
 
 
-def _layer(rows: Rows, run: DryRun) -> Layer:
+def _put_in_force(request: HttpRequest, rows: Rows, run: DryRun) -> PolicyVersion | str | None:
+    layer = _layer(rows, run)
+    if isinstance(layer, policy_many.Many):
+        return policy_many.put_in_force(request, run)
+    return put_in_force(request, layer, run.overrides, run.note, run.base)
+
+
+def _layer(rows: Rows, run: DryRun) -> Layer | policy_many.Many:
+    if run.target_ids is not None:
+        return policy_many.many_of(rows, run.target_ids)
     query = {
         "level": run.level,
         "environment": run.environment,

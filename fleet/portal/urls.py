@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.portal import attestations, pages, policies, policy_tries
+from fleet.portal import attestations, pages, policies, policy_many, policy_tries
 
 app_name = "portal"
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("rules/<str:rule_id>/", pages.rule, name="rule"),
     path("policies/", policies.listing, name="policies"),
     path("policies/edit/", policies.edit, name="policy_edit"),
+    path("policies/pairs/", policy_many.many, name="policy_many"),
     path("policies/versions/", policies.versions, name="policy_versions"),
     path("policies/export/", policies.export, name="policy_export"),
     path("policies/tries/<int:run_id>/", policy_tries.show, name="policy_try"),

@@ -65,6 +65,13 @@ def tried(now, changes):
     return f"/admin/policies/tries/{run.pk}/"
 
 
+def tried_on_many(pair, now):
+    return DryRun.objects.create(
+        level="pair", target_ids=[pair.pk], base=9, overrides={HEADROOM: {"warn_used_ratio": 0.5}},
+        note="tighter", asked_at=now, started_at=now, finished_at=now, pairs_count=1, done_count=1,
+    ).pk  # fmt: skip
+
+
 @pytest.mark.parametrize("visitor", LOOKS, indirect=True, ids="-".join)
 def test_every_page_is_clean(visitor, pair, now):
     changes = [
@@ -77,6 +84,8 @@ def test_every_page_is_clean(visitor, pair, now):
         f"/admin/policies/edit/?level=pair&pair={pair.pk}",
         f"/admin/policies/versions/?level=pair&pair={pair.pk}",
         tried(now, changes),
+        f"/admin/policies/pairs/?try={tried_on_many(pair, now)}",
+        f"/admin/policies/tries/{tried_on_many(pair, now)}/",
         "/admin/attestations/",
         "/admin/attestations/?key=disk_iops",
         f"/admin/registry/pair/{pair.pk}/attestations/?key=managed_durability",
@@ -115,6 +124,29 @@ def test_a_policy_is_edited_tried_and_put_in_force(visitor, pair, now):
         HEADROOM: {"warn_used_ratio": 0.7},
         RTT: {"open_after": [3, 5]},
     }
+    assert visitor.faults == []
+
+
+def test_the_policy_of_chosen_pairs_is_set_from_the_list(visitor, pair, now):
+    page = visitor.open("/admin/registry/pair/")
+    for name in ("northwind-eu-0417", "halden-eu-0613"):
+        page.get_by_role("row", name=name).get_by_role("checkbox").check()
+    page.locator("select[name=action]").select_option("set_policy")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("heading", name="Policy of 2 pairs").first.wait_for()
+    page.get_by_role("searchbox", name="Find a rule").fill(RTT)
+    page.locator(f"[data-pk-rule^='{RTT}'] summary").click()
+    page.locator(f"[name='{RTT}:warn_rtt_ms']").fill("0.6")
+    page.get_by_label("Why").fill("they stand in one rack")
+    page.get_by_role("button", name="Try it").click()
+    page.get_by_text("Queued").wait_for()
+    run_dry(DryRun.objects.get().pk, now)
+    page.get_by_role("button", name="Put it in force").click()
+    page.get_by_text("The policy of 2 pairs is in force").wait_for()
+
+    versions = PolicyVersion.objects.filter(level="pair", is_current=True)
+    assert {one.overrides.get(RTT, {}).get("warn_rtt_ms") for one in versions} == {0.6}
+    assert versions.count() == 2
     assert visitor.faults == []
 
 
