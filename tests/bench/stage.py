@@ -46,19 +46,21 @@ class Stage:
 
 
 @contextmanager
-def stage(servers_count: int = 8) -> Iterator[Stage]:
-    """Start it all: PostgreSQL as make run does, a broker, and half Redis 6.2, half Valkey 9."""
+def stage(servers_count: int = 8, data: Path | None = None) -> Iterator[Stage]:
+    """Start it all: PostgreSQL as make run does, a broker, and half Redis 6.2, half Valkey 9.
+
+    data is a folder whose database is kept afterwards.
+    """
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="pk-", dir="/tmp")))
         folder.chmod(0o711)
-        url = running.enter_context(postgres.start(folder / "pg", folder / "s"))
+        home = (data or folder) / "pg"
+        url = running.enter_context(postgres.start(home, folder / "s"))
         socket = folder / "broker"
         broker = Running(valkey.child(folder / "valkey", socket), folder / "valkey.log")
         running.callback(broker.stop)
         broker.wait_until_ready()
-        made = Stage(
-            folder, url, valkey.url(socket), postmaster_id(folder / "pg"), broker.process.pid
-        )
+        made = Stage(folder, url, valkey.url(socket), postmaster_id(home), broker.process.pid)
         for number in range(servers_count):
             kind = servers.redis if number % 2 else servers.valkey
             made.farm.append(running.enter_context(kind("save", "900 1 300 10")))

@@ -1,0 +1,168 @@
+"""What happened to the bench's fleet before: findings that came and went, attestations, history.
+
+History is invented by column: `SHAPES` says what a column of a visit holds, and the same column of a
+rollup (`rtt_median_us_max` of `rtt_median_us`) follows from it, whatever rollup tables there are.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from checks.catalog import RULES
+from checks.remedy import title
+from fleet.history.models import Visit
+from fleet.history.partitions import make as make_days
+
+DAYS, RAW_DAYS = 90, 3
+EPISODES = 20  # resolved findings per pair: 200,000 of the fleet, 2,200 a day
+# Raw visits: one pair in 500 at the full rate, the others twice an hour. All of them at the full
+# rate are 43 million rows; a page reads one pair's, and what it costs depends on that alone.
+FULL_EVERY, FULL_S, SPARSE_S = 500, 60, 1800
+PATTERNS = 40
+
+# p.id is the pair, v.at the instant; noise is 0 to 1.
+NOISE = "(abs(hashint8(p.id * 1000003 + extract(epoch FROM v.at)::bigint / 60)) %% 1000 / 1000.0)"
+WAVE = "sin(extract(epoch FROM v.at) / 13750.0 + p.id)"
+GROWTH = "(1 - extract(epoch FROM %(now)s - v.at) / 86400 / 400)"
+SHAPES = {
+    "used_memory_bytes": f"(30e6 + p.id %% 100 * 1e5) * {GROWTH} + 1e6 * {WAVE}",
+    "used_memory_rss_bytes": f"(36e6 + p.id %% 100 * 1e5) * {GROWTH} + 1e6 * {WAVE}",
+    "maxmemory_bytes": "67108864",
+    "total_commands_processed": "extract(epoch FROM v.at) - 1.7e9",
+    "rdb_changes_since_last_save": f"100 * {NOISE}",
+    "keys_count": f"20000 + p.id %% 1000 + 500 * {WAVE}",
+    "rtt_min_us": f"200 + 100 * {NOISE}",
+    "rtt_median_us": f"320 + 200 * {NOISE} + 60 * {WAVE}",
+    "rtt_p95_us": f"600 + 500 * {NOISE}",
+    "rtt_max_us": f"900 + 2000 * {NOISE}",
+    "network_us": f"150 + 50 * {NOISE}",
+    "probe_lag_us": f"30 * {NOISE}",
+    "emailengine_rtt_us": f"380 + 150 * {NOISE}",
+    "api_response_us": f"9000 + 8000 * {NOISE}",
+    "uptime_s": "extract(epoch FROM v.at) - 1.76e9",
+    "last_save_age_s": "extract(epoch FROM v.at)::bigint %% 900",
+    "connected_clients": f"40 + 20 * {NOISE}",
+    "blocked_clients": "7",
+    "submit_waiting_count": f"greatest(0, 60 * {WAVE} + 30 * {NOISE})",
+    "notify_waiting_count": f"10 * {NOISE}",
+    "submit_delayed_count": f"3 * {NOISE}",
+    "accounts_count": "50 + p.id %% 3000",
+    "accounts_in_error_count": f"3 * {NOISE}",
+    "fails_count": "p.id %% 3",
+    "unknowns_count": "2",
+    "fragmentation_ratio": f"1.1 + 0.2 * {NOISE}",
+}
+
+
+def make(now: datetime) -> None:
+    """Invent what ended before now."""
+    _resolved_findings(now)
+    _attestations(now)
+    raw_visits(now)
+
+
+def tell() -> None:
+    """Write down each finding's moves, once all findings are there, and let the planner know it all."""
+    _transitions()
+    _run("ANALYZE")
+
+
+def _run(statement: str, **values: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+
+
+def _resolved_findings(now: datetime) -> None:
+    """Let rules fail here and there for some hours, on every pair about once in five days."""
+    rules = [
+        [rule.id, rule.kind.value, title(rule), "critical" if n % 4 == 0 else "warning"]
+        for n, rule in enumerate(RULES)
+    ]
+    _run(
+        "WITH rules AS ("
+        "  SELECT ordinality AS n, one->>0 AS id, one->>1 AS kind, one->>2 AS title, one->>3 AS severity"
+        "  FROM jsonb_array_elements(%(rules)s::jsonb) WITH ORDINALITY AS r(one)"
+        "), episodes AS ("
+        "  SELECT t.id AS target_id, e AS episode, 1 + (t.id * 7 + e * 3) %% %(count)s AS n,"
+        "   %(now)s - (e - random()) * %(step)s * interval '1 s' AS at FROM registry_target t,"
+        "   generate_series(1, %(episodes)s) e"
+        ")"
+        " INSERT INTO findings_finding (target_id, rule_id, kind, state, severity, message, short,"
+        "  cause, observed, required, evidence, vantage, worst, episode, results, results_count,"
+        "  first_seen_at, opened_at, resolved_at)"
+        " SELECT e.target_id, r.id, r.kind, 'resolved', r.severity, 'Not so: ' || r.title,"
+        "  left(r.title, 30), '', '83%%', '80%%', '{\"used_ratio\": 0.83}', 'zone local', '', e.episode,"
+        "  0, 0, e.at, e.at, least(%(now)s, e.at + random() * interval '9 hours')"
+        " FROM episodes e JOIN rules r USING (n) ORDER BY e.at",
+        rules=json.dumps(rules),
+        count=len(rules),
+        now=now,
+        step=DAYS * 86400 / EPISODES,
+        episodes=EPISODES,
+    )
+
+
+def _transitions() -> None:
+    """Write down when findings opened and were resolved; all of it has been told to people already."""
+    _run("DELETE FROM findings_transition")
+    for cause, before, after, column in (
+        ("opened", "pending", "open", "opened_at"),
+        ("resolved", "open", "resolved", "resolved_at"),
+    ):
+        _run(
+            "INSERT INTO findings_transition (finding_id, at, cause, from_state, to_state,"
+            "  from_severity, to_severity, note, routed_at)"
+            f" SELECT id, {column}, '{cause}', '{before}', '{after}', severity, severity, '', {column}"
+            f" FROM findings_finding WHERE {column} IS NOT NULL ORDER BY {column}"
+        )
+
+
+def _attestations(now: datetime) -> None:
+    """Attest something of every third pair and of every tenant."""
+    columns = "key, value, said_by, evidence, expires_at, made_at"
+    said = "'\"NVMe\"', 'Platform team', 'Ticket 4711'"
+    _run(
+        f"INSERT INTO registry_attestation (tenant_id, target_id, {columns})"
+        f" SELECT tenant_id, id, 'storage_medium', {said},"
+        "  %(now)s + (id %% 400 - 20) * interval '1 day', %(now)s - interval '30 days'"
+        " FROM registry_target WHERE id %% 3 = 0",
+        now=now,
+    )
+    _run(
+        f"INSERT INTO registry_attestation (tenant_id, target_id, {columns})"
+        " SELECT id, NULL, 'secret_kept', 'true', 'Platform team', 'Ticket 4711',"
+        "  %(now)s + interval '1 year', %(now)s FROM registry_tenant WHERE id %% 2 = 0",
+        now=now,
+    )
+
+
+def raw_visits(now: datetime) -> None:
+    """Write the visits of the last days: each pair's are those of one of a few patterns."""
+    make_days((now - timedelta(days=back)).date() for back in range(RAW_DAYS + 1))
+    columns = [field.column for field in Visit._meta.concrete_fields][2:]
+    _run(_pattern(columns), now=now, since=now - timedelta(days=RAW_DAYS), step_s=FULL_S)
+    _run(
+        f"INSERT INTO history_visit (target_id, at, {', '.join(columns)})"
+        f" SELECT t.id, v.at, {', '.join(columns)} FROM bench_pattern v"
+        "  JOIN registry_target t ON t.id %% %(patterns)s = v.pattern"
+        " WHERE t.id %% %(full)s = 0 OR v.number %% %(seldom)s = t.id %% %(seldom)s"
+        " ORDER BY v.at",
+        patterns=PATTERNS,
+        full=FULL_EVERY,
+        seldom=SPARSE_S // FULL_S,
+    )
+
+
+def _pattern(columns: list[str]) -> str:
+    """Work out some pairs' figures, for the others to copy."""
+    values = ", ".join(f"({SHAPES.get(one, '0')}) AS {one}" for one in columns)
+    return (
+        "DROP TABLE IF EXISTS bench_pattern; CREATE TEMP TABLE bench_pattern AS"
+        f" SELECT p.id AS pattern, v.number, v.at, {values}"
+        f" FROM generate_series(0, {PATTERNS - 1}) AS p(id), ROWS FROM (generate_series(%(since)s,"
+        "  %(now)s - interval '1 minute', %(step_s)s * interval '1 s')) WITH ORDINALITY AS v(at, number)"
+    )
