@@ -311,4 +311,7 @@ class SinceFilter(SelectFilter):
         value = self.value()
         if not value:
             return queryset
-        return lately(queryset, timezone.now()) if value == LATELY else queryset.none()
+        state = request.GET.get("state") or Finding.State.OPEN.value
+        if value != LATELY or state not in Finding.State.values:
+            return queryset.none()
+        return lately(queryset, state, timezone.now())

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from django.contrib import admin
+from django.contrib.admin.views.main import ORDER_VAR
 from django.db.models import Case, F, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from unfold.views import ChangeList
+from django.utils.translation import gettext_lazy
 
 from fleet.findings.models import Finding
 from fleet.portal import addresses, facets, figures, marks
 from fleet.portal.conditions import conditions
+from fleet.portal.row_list import RowList
 from fleet.portal.scoped_admin import rows_of
 from fleet.registry.models import Target
 
@@ -28,10 +30,8 @@ ORDER: Final = (SEVERITY_RANK.asc(), F("opened_at").desc(nulls_last=True), "-pk"
 SEVERITIES: Final = ("critical", "warning", "info")
 
 
-class FindingList(ChangeList):  # type: ignore[misc]  # Unfold has no types
+class FindingList(RowList):
     """One page of findings of pairs that are not archived."""
-
-    result_list: Any
 
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: list[str] | None = None
@@ -40,17 +40,15 @@ class FindingList(ChangeList):  # type: ignore[misc]  # Unfold has no types
         found: QuerySet[Finding] = super().get_queryset(request, exclude_parameters)
         return found.exclude(target__state=Target.State.ARCHIVED)
 
-    def get_results(self, request: HttpRequest) -> None:
-        """Read the page; `now` is one instant for all ages."""
-        super().get_results(request)
-        self.full_result_count = self.result_count
-        found: list[Any] = list(self.result_list)
-        now = timezone.now()
-        for finding in found:
-            finding.now = now
-        self.result_list = found
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Finding]) -> list[Any]:
+        """Put what was resolved last on top of that view, whatever it was: an index knows the order."""
+        if request.GET.get("state") == Finding.State.RESOLVED and ORDER_VAR not in self.params:
+            return ["-resolved_at", "-pk"]
+        ordering: list[Any] = super().get_ordering(request, queryset)
+        return ordering
 
 
+@admin.display(description=gettext_lazy("Severity"), ordering=SEVERITY_RANK)
 def severity_cell(finding: Finding) -> SafeString:
     """Show the severity, and below it what is so of a finding that is not simply open."""
     severity = marks.mark(finding.severity)
@@ -66,6 +64,7 @@ def severity_cell(finding: Finding) -> SafeString:
     )
 
 
+@admin.display(description=gettext_lazy("Finding"), ordering="rule_id")
 def finding_cell(finding: Finding) -> SafeString:
     """Link the message; name the rule below."""
     return format_html(
@@ -76,6 +75,7 @@ def finding_cell(finding: Finding) -> SafeString:
     )
 
 
+@admin.display(description=gettext_lazy("Pair"), ordering="target__name")
 def pair_cell(finding: Finding) -> SafeString:
     """Link the pair; tenant and environment below."""
     target = finding.target
@@ -88,6 +88,7 @@ def pair_cell(finding: Finding) -> SafeString:
     )
 
 
+@admin.display(description=gettext_lazy("Observed, required"))
 def values_cell(finding: Finding) -> SafeString:
     """Show observed in the severity's colour, required below."""
     return format_html(
@@ -98,6 +99,7 @@ def values_cell(finding: Finding) -> SafeString:
     )
 
 
+@admin.display(description=gettext_lazy("Age"), ordering="opened_at")
 def age_cell(finding: Finding) -> SafeString:
     """Say how long it has been open; of a resolved one, how long ago it returned."""
     at = finding.resolved_at or finding.opened_at or finding.first_seen_at

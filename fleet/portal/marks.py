@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from django.templatetags.static import static
@@ -51,6 +52,7 @@ COMPLIANCE_ORDER: Final = ("non_compliant", "at_risk", "unverified", "compliant"
 HEALTH_ORDER: Final = ("failing", "degraded", "unknown", "healthy")
 
 
+@cache
 def svg(tone: str, size: int = 16) -> SafeString:
     """Give a symbol of the sprite; it says nothing to a screen reader."""
     return format_html(

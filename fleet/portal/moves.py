@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Func, IntegerField, Q, QuerySet, Subquery
+from django.db.models import Func, IntegerField, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from fleet.findings.models import Finding, Transition
@@ -16,6 +16,11 @@ from fleet.portal.scoped_admin import Rows
 WITHIN, LATELY = timedelta(hours=24), "24h"  # and its name in addresses
 Cause, State = Transition.Cause, Finding.State
 SHOWN = (Cause.OPENED, Cause.SEVERITY, Cause.RESOLVED)  # but not each move of what flaps
+CAME_AT = {
+    State.OPEN.value: "opened_at",
+    State.RESOLVED.value: "resolved_at",
+    State.PENDING.value: "first_seen_at",
+}
 
 
 @dataclass(frozen=True)
@@ -43,21 +48,18 @@ def moves(rows: Rows, now: datetime, limit: int) -> Moves:
     recent = rows.of(Transition).filter(at__gt=now - WITHIN, cause__in=SHOWN, is_quiet=False)
     scored = recent.exclude(to_severity=Finding.Severity.INFO)
     newest = scored.select_related("finding__target").annotate(
-        opened_count=_count(lately(rows.of(Finding).filter(state=State.OPEN), now)),
-        resolved_count=_count(lately(rows.of(Finding).filter(state=State.RESOLVED), now)),
+        opened_count=_count(lately(rows.of(Finding), State.OPEN, now)),
+        resolved_count=_count(lately(rows.of(Finding), State.RESOLVED, now)),
     )
     found = list(newest.order_by("-at", "-pk")[:limit])
     counts = (found[0].opened_count, found[0].resolved_count) if found else (0, 0)
     return Moves([_move(one) for one in found], *counts)
 
 
-def lately(findings: QuerySet[Finding], now: datetime) -> QuerySet[Finding]:
-    """Keep the scored findings that came into their state in the last 24 hours."""
-    since = now - WITHIN
-    moved = Q(state=State.RESOLVED, resolved_at__gt=since)
-    moved |= Q(state=State.OPEN, opened_at__gt=since)
-    moved |= Q(state=State.PENDING, first_seen_at__gt=since)
-    return findings.filter(moved).exclude(severity=Finding.Severity.INFO)
+def lately(findings: QuerySet[Finding], state: str, now: datetime) -> QuerySet[Finding]:
+    """Keep the scored findings that came into this state, and are in it, in the last 24 hours."""
+    moved = findings.filter(state=state, **{f"{CAME_AT[state]}__gt": now - WITHIN})
+    return moved.exclude(severity=Finding.Severity.INFO)
 
 
 def _count(findings: QuerySet[Finding]) -> Subquery:

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, QuerySet
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
 from fleet.inspections.schedule import check_now
 from fleet.people.models import User
@@ -31,40 +30,35 @@ from fleet.portal import (
 )
 from fleet.portal import check_now as check_now_page
 from fleet.portal.pair_form import SECRETS, PairForm
+from fleet.portal.pair_moves import PairMoves, change_state
 from fleet.portal.policy_many import PolicyAction
-from fleet.portal.scoped_admin import Rows, ScopedAdmin, rows_of, scoped_view
+from fleet.portal.row_list import RowListAdmin
+from fleet.portal.scoped_admin import rows_of
 from fleet.registry.models import Pair, Target
-from fleet.registry.register import put, set_state
+from fleet.registry.register import put
 
 LADDER = "pk_ladder"  # where a request keeps how its connection test went
-STATE_WORDS = {
-    Target.State.ACTIVE.value: gettext_lazy("Resumed: it is checked again."),
-    Target.State.PAUSED.value: gettext_lazy("Paused: it is not checked until you resume it."),
-    Target.State.ARCHIVED.value: gettext_lazy("Archived: it is kept, and off the lists."),
-}
 
 
-class PairAdmin(PolicyAction, ScopedAdmin):
+class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
     """All pairs; worst first, fifty a page, at most a dozen queries."""
 
     form = PairForm
-    change_list_template = "portal/pairs/list.html"
+    row_list = pair_list.PairList
+    list_title = gettext_lazy("Pairs")
     change_form_template = "portal/pairs/form.html"
     list_before_template = "portal/pairs/chips.html"
-    list_fullwidth = True
     list_display = (
-        "lamps",
-        "name",
-        "open_findings",
-        "engine",
-        "rtt",
-        "memory",
-        "snapshot",
-        "backup",
-        "checked",
+        pair_list.lamps_cell,
+        pair_list.name_cell,
+        pair_list.findings_cell,
+        pair_list.engine_cell,
+        pair_list.rtt_cell,
+        pair_list.memory_cell,
+        pair_list.snapshot_cell,
+        pair_list.backup_cell,
+        pair_list.checked_cell,
     )
-    list_display_links = None
-    show_facets = admin.ShowFacets.NEVER  # the filters carry their counts already
     list_filter = (
         filters.TenantFilter,
         filters.EnvironmentFilter,
@@ -132,93 +126,9 @@ class PairAdmin(PolicyAction, ScopedAdmin):
         ),
     )
 
-    # --- The list
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[pair_list.PairList]:
-        """Use the list that reads a page's findings in one query."""
-        return pair_list.PairList
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the list with its chips."""
-        values = {"chips": pair_list.chips(request), "title": _("Pairs"), **(extra_context or {})}
-        answer: HttpResponse = super().changelist_view(request, values)
-        return answer
-
-    @admin.display(description=gettext_lazy("State"), ordering="target__pair_state__rank")
-    def lamps(self, pair: Pair) -> SafeString:
-        return pair_list.lamps_cell(pair)
-
-    @admin.display(description=gettext_lazy("Pair"), ordering="target__name")
-    def name(self, pair: Pair) -> SafeString:
-        return pair_list.name_cell(pair)
-
-    @admin.display(description=gettext_lazy("Open findings"))
-    def open_findings(self, pair: Pair) -> SafeString:
-        return pair_list.findings_cell(pair)
-
-    @admin.display(description=gettext_lazy("Engine"), ordering="target__pair_state__engine")
-    def engine(self, pair: Pair) -> SafeString:
-        return pair_list.engine_cell(pair)
-
-    @admin.display(description=gettext_lazy("RTT"), ordering="target__pair_state__rtt_us")
-    def rtt(self, pair: Pair) -> SafeString:
-        return pair_list.rtt_cell(pair)
-
-    @admin.display(description=gettext_lazy("Memory"), ordering="target__pair_state__used_ratio")
-    def memory(self, pair: Pair) -> SafeString:
-        return pair_list.memory_cell(pair)
-
-    @admin.display(
-        description=gettext_lazy("Snapshot"), ordering="target__pair_state__last_save_at"
-    )
-    def snapshot(self, pair: Pair) -> SafeString:
-        return pair_list.snapshot_cell(pair)
-
-    @admin.display(
-        description=gettext_lazy("Backup"), ordering="target__pair_state__last_backup_at"
-    )
-    def backup(self, pair: Pair) -> SafeString:
-        return pair_list.backup_cell(pair)
-
-    @admin.display(description=gettext_lazy("Checked"), ordering="target__pair_state__checked_at")
-    def checked(self, pair: Pair) -> SafeString:
-        return pair_list.checked_cell(pair)
-
-    # --- Many at once
-
-    @admin.action(description=gettext_lazy("Check now"))
-    def check_chosen(self, request: HttpRequest, pairs: QuerySet[Pair]) -> None:
-        """Ask for a visit of each."""
-        asked = check_now(list(pairs.values_list("pk", flat=True)), timezone.now())
-        text = ngettext(
-            "%(count)s pair is being checked.", "%(count)s pairs are being checked.", asked
-        )
-        messages.success(request, text % {"count": f"{asked:,}"})
-
-    @admin.action(description=gettext_lazy("Pause"), permissions=["change"])
-    def pause_chosen(self, request: HttpRequest, pairs: QuerySet[Pair]) -> None:
-        """Check them no more until they are resumed."""
-        self._move(request, pairs, Target.State.PAUSED)
-
-    @admin.action(description=gettext_lazy("Resume"), permissions=["change"])
-    def resume_chosen(self, request: HttpRequest, pairs: QuerySet[Pair]) -> None:
-        """Check them again, beginning now."""
-        self._move(request, pairs, Target.State.ACTIVE)
-
-    @admin.action(description=gettext_lazy("Archive"), permissions=["change"])
-    def archive_chosen(self, request: HttpRequest, pairs: QuerySet[Pair]) -> None:
-        """Take them off the lists; nothing is deleted."""
-        self._move(request, pairs, Target.State.ARCHIVED)
-
-    def _move(self, request: HttpRequest, pairs: QuerySet[Pair], state: Target.State) -> None:
-        ids = list(pairs.values_list("pk", flat=True))
-        moved = move(rows_of(request), ids, state)
-        text = ngettext("%(count)s pair: %(state)s.", "%(count)s pairs: %(state)s.", moved)
-        messages.success(request, text % {"count": f"{moved:,}", "state": state.label})
-
-    # --- One pair
+    def above(self, request: HttpRequest) -> dict[str, Any]:
+        """Give the chips."""
+        return {"chips": pair_list.chips(request)}
 
     def get_urls(self) -> list[URLPattern]:
         """Add the views of one pair; Django's own history view is replaced by Changes."""
@@ -378,25 +288,3 @@ class PairAdmin(PolicyAction, ScopedAdmin):
         else:
             messages.success(request, _("Saved. A reading is under way."))
         return HttpResponseRedirect(addresses.pair(pair.pk))
-
-
-def move(rows: Rows, target_ids: list[int], state: Target.State) -> int:
-    """Move the pairs this person may change to a state; resumed ones are due at once."""
-    moved = set_state(rows.editable(Target).filter(pk__in=target_ids), state)
-    if state == Target.State.ACTIVE:
-        check_now(moved, timezone.now())
-    return len(moved)
-
-
-@scoped_view
-def change_state(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponse:
-    """Pause, resume or archive one pair, by POST of its new state."""
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
-    pair = rows.get(Pair, "target", pk=target_id)
-    wanted = request.POST.get("state", "")
-    if wanted not in Target.State.values or not rows.may_edit(Pair, pair):
-        raise PermissionDenied
-    move(rows, [pair.pk], Target.State(wanted))
-    messages.success(request, STATE_WORDS[wanted])
-    return HttpResponseRedirect(addresses.pair(pair.pk))

@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-from unfold.views import ChangeList
+from django.utils.translation import gettext_lazy, ngettext
 
 from checks.facts import ENGINE_LABELS, Engine
 from checks.render import GIB, THIN, milliseconds, percent, size
@@ -23,6 +22,7 @@ from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
 from fleet.portal import addresses, facets, figures, marks
 from fleet.portal.reasons import in_words
+from fleet.portal.row_list import RowList
 from fleet.portal.scoped_admin import rows_of
 from fleet.registry.models import Pair, Target
 
@@ -35,21 +35,16 @@ RTT, MEMORY, SNAPSHOT, BACKUP = (
 WORST = (Finding.Severity.INFO, Finding.Severity.WARNING, Finding.Severity.CRITICAL)
 
 
-class PairList(ChangeList):  # type: ignore[misc]  # Unfold has no types
+class PairList(RowList):
     """One page of pairs, with the rules that fail on each in one more query."""
-
-    result_list: Any
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page; the total of all pairs comes from the cached facets."""
         super().get_results(request)
         self.full_result_count = facets.pair_facets(rows_of(request)).total
-        pairs: list[Any] = list(self.result_list)
-        fails = failing(rows_of(request).of(Finding), [pair.pk for pair in pairs])
-        now = timezone.now()
-        for pair in pairs:
-            pair.fails, pair.now = fails[pair.pk], now
-        self.result_list = pairs
+        fails = failing(rows_of(request).of(Finding), [pair.pk for pair in self.result_list])
+        for pair in self.result_list:
+            pair.fails = fails[pair.pk]
 
 
 def failing(findings: QuerySet[Finding], target_ids: list[int]) -> Mapping[int, dict[str, str]]:
@@ -108,6 +103,7 @@ def _not_read() -> SafeString:
     return format_html('<span class="pk-quiet">{}</span>', _("not read"))
 
 
+@admin.display(description=gettext_lazy("State"), ordering="target__pair_state__rank")
 def lamps_cell(pair: Pair) -> SafeString:
     """Compliance above, health below; a healthy pair's is dimmed."""
     state = state_of(pair.target)
@@ -117,6 +113,7 @@ def lamps_cell(pair: Pair) -> SafeString:
     return _lines(marks.mark(compliance), marks.mark(health, is_dim=is_calm))
 
 
+@admin.display(description=gettext_lazy("Pair"), ordering="target__name")
 def name_cell(pair: Pair) -> SafeString:
     """Link the name; tenant and environment below."""
     target = pair.target
@@ -128,6 +125,7 @@ def name_cell(pair: Pair) -> SafeString:
     return _lines(link, " · ".join(words))
 
 
+@admin.display(description=gettext_lazy("Open findings"))
 def findings_cell(pair: Pair) -> SafeString:
     """Show the worst message and how many there are, or why a core rule is not verified."""
     state = state_of(pair.target)
@@ -166,12 +164,14 @@ def not_verified_words(state: PairState) -> str:
     return words + (ngettext(" and %d more", " and %d more", more) % more if more else "")
 
 
+@admin.display(description=gettext_lazy("Engine"), ordering="target__pair_state__engine")
 def engine_cell(pair: Pair) -> SafeString:
     """Make and version; the probe zone."""
     words = engine_words(state_of(pair.target))
     return _lines(words or _not_read(), pair.target.zone.slug)
 
 
+@admin.display(description=gettext_lazy("RTT"), ordering="target__pair_state__rtt_us")
 def rtt_cell(pair: Pair) -> SafeString:
     """Show the round trip, and from where it was measured."""
     state = state_of(pair.target)
@@ -188,6 +188,7 @@ def rtt_cell(pair: Pair) -> SafeString:
     return _lines(format_html('<span class="pk-quiet">{}</span>', value), unjudged)
 
 
+@admin.display(description=gettext_lazy("Memory"), ordering="target__pair_state__used_ratio")
 def memory_cell(pair: Pair) -> SafeString:
     """Show the share of the ceiling, and the ceiling."""
     state = state_of(pair.target)
@@ -198,6 +199,7 @@ def memory_cell(pair: Pair) -> SafeString:
     return _lines(value, base)
 
 
+@admin.display(description=gettext_lazy("Snapshot"), ordering="target__pair_state__last_save_at")
 def snapshot_cell(pair: Pair) -> SafeString:
     """Show the age of the last RDB snapshot."""
     state = state_of(pair.target)
@@ -205,12 +207,14 @@ def snapshot_cell(pair: Pair) -> SafeString:
     return _age_cell(pair, at, SNAPSHOT)
 
 
+@admin.display(description=gettext_lazy("Backup"), ordering="target__pair_state__last_backup_at")
 def backup_cell(pair: Pair) -> SafeString:
     """Show the age of the last good backup."""
     state = state_of(pair.target)
     return _age_cell(pair, state.last_backup_at if state else None, BACKUP)
 
 
+@admin.display(description=gettext_lazy("Checked"), ordering="target__pair_state__checked_at")
 def checked_cell(pair: Pair) -> SafeString:
     """Show the age of the last visit."""
     state = state_of(pair.target)

@@ -9,6 +9,7 @@ from django.db.models import Count, Func, IntegerField, Q, Sum
 from django.urls import reverse
 from django.utils.text import capfirst
 
+from fleet.inspections.cadences import VISITED
 from fleet.inspections.models import PairState
 from fleet.portal import addresses
 from fleet.portal.reasons import in_words
@@ -56,7 +57,9 @@ class Doubt:
 class ElementSum(Func):
     """The sum of an array column's elements: a count per cadence."""
 
-    template = "(SELECT sum(one) FROM unnest(%(expressions)s) AS one)"
+    template = "({})".format(
+        " + ".join(f"coalesce((%(expressions)s)[{n}], 0)" for n in range(1, len(VISITED) + 1))
+    )
     output_field = IntegerField()
 
 

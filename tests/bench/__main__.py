@@ -9,7 +9,7 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
-from tests.bench import exporter, latency, rounds
+from tests.bench import exporter, latency, pages, rounds
 from tests.bench.stage import Stage, stage
 
 OUTPUT = Path("bench.json")
@@ -59,6 +59,7 @@ def measured() -> Iterator[Figure]:
         call_command("migrate", verbosity=0)
         yield from visits(stand)
         yield from beside(stand)
+    yield from every_page()
 
 
 def visits(stand: Stage) -> Iterator[Figure]:
@@ -83,6 +84,14 @@ def visits(stand: Stage) -> Iterator[Figure]:
     yield Figure.at_most("dispatch_10000_pairs", flat_out.dispatch_10000_s(stand), "s")
 
 
+def every_page() -> Iterator[Figure]:
+    """Each page of the admin at 10,000 pairs and 90 days, through the web server, while a worker inspects."""
+    for page in pages.measure():
+        yield Figure.at_most(f"page_{page.name}_p50", page.p50_ms, "ms")
+        yield Figure.at_most(f"page_{page.name}_p95", page.p95_ms, "ms", 250)
+        yield Figure.at_most(f"page_{page.name}_queries", page.queries, "", 12)
+
+
 def beside(stand: Stage) -> Iterator[Figure]:
     """The same servers by redis_exporter, where it is installed."""
     path = exporter.program()
@@ -98,7 +107,7 @@ def line(figure: Figure) -> str:
     """Write one line of the table."""
     budget = "" if figure.budget is None else f"budget {figure.budget:g}"
     mark = " " if figure.budget is None else "✓" if figure.ok else "✗"
-    return f"{mark} {figure.name:36} {figure.value:>12,.3f} {figure.unit:6} {budget}"
+    return f"{mark} {figure.name:44} {figure.value:>12,.3f} {figure.unit:6} {budget}"
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def _finding_list() -> dict[str, str]:
         "findings_last_page": f"{FINDINGS}?p=60",
         "findings_pending": addresses.findings(state="pending"),
         "findings_resolved": addresses.findings(state="resolved"),
-        "findings_resolved_far": f"{addresses.findings(state='resolved')}&p=3000",
+        "findings_resolved_far": f"{addresses.findings(state='resolved')}&p=200",
         "findings_resolved_lately": addresses.findings(state="resolved", since="24h"),
         "findings_resolved_searched": f"{addresses.findings(state='resolved')}&q=memory",
         "findings_searched": f"{FINDINGS}?q=forgets",

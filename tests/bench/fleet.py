@@ -18,7 +18,7 @@ from django.utils import timezone
 from simple_history.utils import bulk_create_with_history
 
 from fleet.findings.models import Finding
-from fleet.history.partitions import make_ahead
+from fleet.history.partitions import VISITS, make_ahead
 from fleet.inspections.cadences import ALL_BITS
 from fleet.inspections.models import LatestFacts, PairMemory, PairSchedule, PairState
 from fleet.inspections.run import inspect, stop_room
@@ -47,7 +47,7 @@ def make(addresses: Mapping[str, Address], now: datetime) -> None:
     _visit(seeds, now)
     _copy_states(now)
     _copy_findings(now)
-    past.tell()
+    past.tell(now)
 
 
 def move(addresses: Mapping[str, Address]) -> None:
@@ -133,7 +133,7 @@ def _pair(target: Target, face: Face, where: Address) -> Pair:
 
 def _visit(target_ids: Sequence[int], now: datetime) -> None:
     """Inspect the seeds until EmailEngine's first minute is over and what is wrong is confirmed."""
-    make_ahead(now.date())
+    make_ahead(VISITS, now.date())
     ensure_schedule(now)
     _inspect(target_ids)
     while PairState.objects.filter(

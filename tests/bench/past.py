@@ -1,21 +1,24 @@
 """What happened to the bench's fleet before: findings that came and went, attestations, history.
 
-History is invented by column: `SHAPES` says what a column of a visit holds, and the same column of a
-rollup (`rtt_median_us_max` of `rtt_median_us`) follows from it, whatever rollup tables there are.
+History is invented by column: `SHAPES` says what a column of a visit holds, and the columns of the
+rollups hold what the ones that they are made of do.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
 from checks.catalog import RULES
 from checks.remedy import title
-from fleet.history.models import Visit
-from fleet.history.partitions import make as make_days
+from fleet.history import partitions
+from fleet.history.models import RolledDay, Visit
+from fleet.history.partitions import HOURS
+from fleet.history.rollup import COLUMNS, LEAST, MEANS, MOST
 
 DAYS, RAW_DAYS = 90, 3
 EPISODES = 20  # resolved findings per pair: 200,000 of the fleet, 2,200 a day
@@ -23,6 +26,7 @@ EPISODES = 20  # resolved findings per pair: 200,000 of the fleet, 2,200 a day
 # rate are 43 million rows; a page reads one pair's, and what it costs depends on that alone.
 FULL_EVERY, FULL_S, SPARSE_S = 500, 60, 1800
 PATTERNS = 40
+HOURLY_EVERY = 10  # hours of one pair in ten: of all of them 21.6 million rows; days are of all
 
 # p.id is the pair, v.at the instant; noise is 0 to 1.
 NOISE = "(abs(hashint8(p.id * 1000003 + extract(epoch FROM v.at)::bigint / 60)) %% 1000 / 1000.0)"
@@ -62,12 +66,14 @@ def make(now: datetime) -> None:
     """Invent what ended before now."""
     _resolved_findings(now)
     _attestations(now)
-    raw_visits(now)
+    _visits(now)
+    _rollups(now)
 
 
-def tell() -> None:
-    """Write down each finding's moves, once all findings are there, and let the planner know it all."""
+def tell(now: datetime) -> None:
+    """Write down what follows from findings and states, once all are there; let the planner know it all."""
     _transitions()
+    _scores(now)
     _run("ANALYZE")
 
 
@@ -140,29 +146,106 @@ def _attestations(now: datetime) -> None:
     )
 
 
-def raw_visits(now: datetime) -> None:
-    """Write the visits of the last days: each pair's are those of one of a few patterns."""
-    make_days((now - timedelta(days=back)).date() for back in range(RAW_DAYS + 1))
+def _visits(now: datetime) -> None:
+    """Write the raw visits of the last days: each pair's are those of one of a few patterns."""
+    partitions.make(partitions.VISITS, (day.date() for day in _days(now, RAW_DAYS)))
     columns = [field.column for field in Visit._meta.concrete_fields][2:]
-    _run(_pattern(columns), now=now, since=now - timedelta(days=RAW_DAYS), step_s=FULL_S)
+    _pattern({one: SHAPES.get(one, "0") for one in columns}, now, RAW_DAYS, FULL_S)
     _run(
         f"INSERT INTO history_visit (target_id, at, {', '.join(columns)})"
         f" SELECT t.id, v.at, {', '.join(columns)} FROM bench_pattern v"
         "  JOIN registry_target t ON t.id %% %(patterns)s = v.pattern"
-        " WHERE t.id %% %(full)s = 0 OR v.number %% %(seldom)s = t.id %% %(seldom)s"
-        " ORDER BY v.at",
+        " WHERE t.id %% %(full)s = 0 OR v.number %% %(seldom)s = t.id %% %(seldom)s ORDER BY v.at",
         patterns=PATTERNS,
         full=FULL_EVERY,
         seldom=SPARSE_S // FULL_S,
     )
 
 
-def _pattern(columns: list[str]) -> str:
-    """Work out some pairs' figures, for the others to copy."""
-    values = ", ".join(f"({SHAPES.get(one, '0')}) AS {one}" for one in columns)
-    return (
-        "DROP TABLE IF EXISTS bench_pattern; CREATE TEMP TABLE bench_pattern AS"
-        f" SELECT p.id AS pattern, v.number, v.at, {values}"
-        f" FROM generate_series(0, {PATTERNS - 1}) AS p(id), ROWS FROM (generate_series(%(since)s,"
-        "  %(now)s - interval '1 minute', %(step_s)s * interval '1 s')) WITH ORDINALITY AS v(at, number)"
+def _rollups(now: datetime) -> None:
+    """Write hours and days as the nightly work does: day after day, each in the order of pairs."""
+    columns = list(COLUMNS[2:])
+    sources = {**MEANS, **LEAST, **MOST}
+    values = {one: SHAPES.get(sources.get(one, one), "0") for one in columns} | {
+        "visits_count": "60",
+        "evicted_keys": "0",
+    }
+    names = ", ".join(columns)
+    for table, step_s, every in ((HOURS, 3600, HOURLY_EVERY), (partitions.DAYS, 86400, 1)):
+        _pattern(values, now, DAYS, step_s)
+        for day in _days(now, DAYS)[1:]:
+            partitions.make(table, [day.date()])
+            _run(
+                f"INSERT INTO {table.name} (target_id, at, {names})"
+                f" SELECT t.id, v.at, {names} FROM registry_target t"
+                "  JOIN bench_pattern v ON v.pattern = t.id %% %(patterns)s"
+                " WHERE t.id %% %(every)s = 0 AND v.at >= %(day)s AND v.at < %(day)s + interval '1 day'"
+                " ORDER BY 1, 2",
+                patterns=PATTERNS,
+                every=every,
+                day=day,
+            )
+    RolledDay.objects.bulk_create(
+        RolledDay(day=day.date(), rolled_at=now, visits_count=0) for day in _days(now, DAYS)[1:]
+    )
+
+
+def _pattern(values: Mapping[str, str], now: datetime, days: int, step_s: int) -> None:
+    """Work out some pairs' figures, at full hours or days where the step is one, for others to copy."""
+    wanted = ", ".join(f"({value}) AS {name}" for name, value in values.items())
+    _run("DROP TABLE IF EXISTS bench_pattern")
+    _run(
+        f"CREATE TEMP TABLE bench_pattern AS SELECT p.id AS pattern, v.number, v.at, {wanted}"
+        f" FROM generate_series(0, {PATTERNS - 1}) AS p(id), ROWS FROM (generate_series("
+        "  %(since)s, %(now)s - interval '1 minute', %(step_s)s * interval '1 s'"
+        " )) WITH ORDINALITY AS v(at, number)",
+        now=now,
+        since=_days(now, days)[-1],
+        step_s=step_s,
+    )
+
+
+def _days(now: datetime, count: int) -> list[datetime]:
+    """Give the beginnings of today and the days before, newest first."""
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return [today - timedelta(days=back) for back in range(count + 1)]
+
+
+def _scores(now: datetime) -> None:
+    """Write how each pair and tenant stood on each day, and the fleet's hours, once pairs have a state."""
+    for day in _days(now, DAYS)[1:]:
+        partitions.make(partitions.COMPLIANCE, [day.date()])
+    _run(
+        "INSERT INTO history_complianceday (target_id, day, compliance, raw_compliance, health,"
+        "  critical_count, warning_count, waived_count, conclusive_count, applicable_count)"
+        " SELECT target_id, day::date, x.compliance, x.compliance, health, critical_count,"
+        "  warning_count, 0, 40, 44 FROM inspections_pairstate,"
+        "  generate_series(%(since)s, %(until)s, interval '1 day') AS d(day), LATERAL (SELECT CASE"
+        "   WHEN random() < 0.05 THEN 'at_risk' ELSE compliance END AS compliance) x ORDER BY 2, 1",
+        since=_days(now, DAYS)[-1],
+        until=_days(now, 1)[-1],
+    )
+    counts = ", ".join(
+        f"count(*) FILTER (WHERE c.compliance = '{name}')"
+        for name in ("compliant", "at_risk", "non_compliant", "unverified")
+    )
+    for whose in ("t.tenant_id", "NULL::bigint"):
+        _run(
+            "INSERT INTO history_scoreday (day, tenant_id, pairs_count, compliant_count,"
+            "  at_risk_count, non_compliant_count, unverified_count, raw_compliant_count,"
+            "  conclusive_count, applicable_count)"
+            f" SELECT c.day, {whose}, count(*), {counts},"
+            "  count(*) FILTER (WHERE c.compliance = 'compliant'), sum(40), sum(44)"
+            " FROM history_complianceday c JOIN registry_target t ON t.id = c.target_id GROUP BY 1, 2"
+        )
+    _run(
+        "INSERT INTO history_fleethour (at, zone_id, engine, pairs_count, visits_count, silent_count,"
+        "  rtt_median_us, rtt_p95_us, rtt_max_us, used_ratio_median, used_ratio_p95,"
+        "  last_save_age_p95_s, open_findings)"
+        " SELECT at, z.id, engine, 1500, 90000, 12, 320 + 40 * random(), 700, 2400, 0.5, 0.7, 850,"
+        "  '{\"redis\": [120, 60]}' FROM registry_zone z,"
+        "  generate_series(%(since)s, %(now)s - interval '1 hour', interval '1 hour') AS h(at),"
+        "  unnest(array['redis', 'valkey']) AS e(engine)",
+        since=_days(now, DAYS)[-1],
+        now=now,
     )
