@@ -84,6 +84,7 @@ def _item(
         severity=Severity(finding.severity),
         is_requirement=finding.kind == Kind.REQUIREMENT.value,
         message=finding.message,
+        short=finding.short,
         observed=finding.observed,
         required=finding.required,
         opened_at=finding.opened_at or finding.first_seen_at,

@@ -155,6 +155,9 @@ class Mail(models.Model):
     # The server, not this mail, was in the way: the next mail it takes makes this one due.
     awaits_server = models.BooleanField(default=False, db_default=False)
     error = models.TextField(_("last error"), blank=True)
+    answer = models.CharField(  # what the other side said on taking it
+        _("answer"), max_length=300, blank=True, db_default=""
+    )
     subject = models.CharField(_("subject"), max_length=400, blank=True)
     text = models.TextField(_("text"), blank=True)  # as it was last sent
     html = models.TextField(_("HTML"), blank=True)
@@ -179,6 +182,13 @@ class Mail(models.Model):
             models.Index(fields=["channel", "tenant", "-made_at"], name="mail_of_channel"),
             # The log: the newest first.
             models.Index(fields=["-made_at"], name="mail_newest"),
+            # The overview: how many were given up, and when the last one was taken.
+            models.Index(
+                fields=["channel"], condition=models.Q(state="dead"), name="mail_given_up"
+            ),
+            models.Index(
+                fields=["-sent_at"], condition=models.Q(state="sent"), name="mail_last_sent"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -15,9 +15,9 @@ from django.conf import settings
 from django.db import transaction
 
 from fleet.alerts import settle
-from fleet.alerts.channels import email
 from fleet.alerts.channels.refused import Refused
 from fleet.alerts.compose import compose
+from fleet.alerts.deliver import deliver
 from fleet.alerts.letter import Letter
 from fleet.alerts.models import Channel, Mail
 from fleet.alerts.reminders import reminded
@@ -40,7 +40,7 @@ WHERE id = (
     SELECT m.id FROM alerts_mail m JOIN alerts_channel c ON c.id = m.channel_id
     WHERE (m.state = 'waiting' AND m.next_attempt_at <= %b
         OR m.state = 'leased' AND m.lease_until <= %b)
-      AND %b AND c.kind = 'email'
+      AND (%b OR c.kind <> 'email')
       AND (SELECT count(*) FROM alerts_mail WHERE state = 'leased' AND lease_until > %b) < %b
     ORDER BY m.kind IN ('digest', 'weekly'), m.attempts, m.next_attempt_at, m.id
     LIMIT 1 FOR UPDATE OF m SKIP LOCKED)
@@ -85,16 +85,18 @@ def _attempt(mail: Mail, letter: Letter, still: Still, clock: Clock) -> None:
     mine = Mail.objects.filter(pk=mail.pk, state=State.LEASED, attempts=mail.attempts)
     mine.update(subject=rendered.subject, text=rendered.text, html=rendered.html)
     try:
-        email.send(
+        answer = deliver(
+            letter,
             rendered,
-            to=mail.channel.address,
+            mail.channel,
             message_id=mail.message_id,
             references=references(mail),
+            now=clock(),
         )
     except Refused as refused:
         _refused(mail, refused, clock())
     else:
-        _sent(mail, still, clock())
+        _sent(mail, still, answer, clock())
 
 
 def _cancel(mail: Mail) -> None:
@@ -108,10 +110,15 @@ def _cancel(mail: Mail) -> None:
 
 
 @transaction.atomic
-def _sent(mail: Mail, still: Still, now: datetime) -> None:
+def _sent(mail: Mail, still: Still, answer: str, now: datetime) -> None:
     mine = Mail.objects.filter(pk=mail.pk, state=State.LEASED, attempts=mail.attempts)
     if not mine.update(
-        state=State.SENT, sent_at=now, lease_until=None, error="", awaits_server=False
+        state=State.SENT,
+        sent_at=now,
+        lease_until=None,
+        answer=answer,
+        error="",
+        awaits_server=False,
     ):
         return  # the lease ran out meanwhile: whoever has the mail now writes this down
     settle.tell(mail.pk, still.says, now)

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
@@ -94,7 +95,9 @@ async def _post(
         ) as session,
         session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
     ):
-        text = await answer.content.read(ANSWER_BYTES)
+        text = b""
+        with suppress(aiohttp.ClientError, TimeoutError):  # its status has said all that counts
+            text = await answer.content.read(ANSWER_BYTES)
         answer.close()
         return answer.status, text
 
@@ -107,10 +110,12 @@ def refusal(error: BaseException) -> Refused:
         return Refused(str(error), permanent=True)
     for kind, text in FAILURES:
         if isinstance(error, kind):
-            return Refused(text, permanent=False)
-    return Refused("the answer is not HTTP as we know it", permanent=False)
+            return Refused(text, permanent=False, in_doubt=isinstance(error, LOST))
+    return Refused("the answer is not HTTP as we know it", permanent=False, in_doubt=True)
 
 
+# The message may have been taken before these.
+LOST: Final = (TimeoutError, aiohttp.ServerDisconnectedError, ConnectionError)
 # The first that fits; the order is from the particular to the general.
 FAILURES: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (TimeoutError, f"no answer within {TOTAL_S:g} s"),

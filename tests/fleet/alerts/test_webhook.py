@@ -76,12 +76,12 @@ def refused(url, rules=OPEN) -> tuple[str, bool]:
 
 
 def test_a_message_is_signed_over_its_time_and_its_bytes():
-    with receiver(body=b"taken\r\n") as server:
+    with receiver(status=202, body=b"taken\r\n") as server:
         answer = sent(server.url)
 
     [(path, headers, body)] = server.taken
     wanted = hmac.new(KEY.encode(), f"{NOW}.".encode() + body, hashlib.sha256).hexdigest()
-    assert (answer, path, json.loads(body)) == ("204", "/hooks/pairkeeper?token=T0P", MESSAGE)
+    assert (answer, path, json.loads(body)) == ("202 taken", "/hooks/pairkeeper?token=T0P", MESSAGE)
     assert {name: headers[name] for name in headers if name.startswith("Pairkeeper")} == {
         "Pairkeeper-Id": "1@example.com",
         "Pairkeeper-Timestamp": str(NOW),
@@ -159,6 +159,20 @@ def test_an_endless_answer_is_read_no_further_than_the_log_needs():
 
     assert answer == "200 " + "x" * 296
     assert time.monotonic() - started_at < 5
+
+
+def test_an_answer_whose_body_never_comes_is_an_answer(monkeypatch):
+    monkeypatch.setattr(webhook, "TOTAL_S", 0.5)
+    over = Event()
+
+    def promise(connection):
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        over.wait(5)
+
+    with serving(promise) as port:
+        assert sent(f"http://127.0.0.1:{port}/") == "200"
+        over.set()
 
 
 @pytest.mark.parametrize("drip", [b"", b"HTTP/1.1 200 OK\r\nX-A: "], ids=["silent", "drips"])
