@@ -20,22 +20,23 @@ help: ## this list
 run: $(VENV)/run.stamp ## start everything, on http://127.0.0.1:8000/ (HOST, PORT, PAIRKEEPER_HOME)
 	@exec $(BIN)/python -m run --end-with-parent
 
-demo: $(VENV)/dev.stamp ## the same, with a demo fleet of real servers
+demo: $(VENV)/demo.stamp ## the same, with a demo fleet of real servers
 	@exec $(BIN)/python -m run --end-with-parent --demo
 
 demo-remove: $(VENV)/run.stamp ## remove the demo fleet's pairs, tenants and history
 	@exec $(BIN)/python -m run --manage demo remove
 
 test: check ## static checks and all tests
-	$(PYTEST) -n 2 -m 'not live and not browser and not slow'
-	$(PYTEST) -m '(live or slow) and not browser'
-	$(PYTEST) -m browser
+	$(PYTEST) -n 2 -m 'not (live or slow or browser or alone)'
+	$(PYTEST) -n 2 --dist worksteal -m '(live or slow) and not (browser or alone)'
+	$(PYTEST) -m 'browser or alone'
 
 check: $(VENV)/dev.stamp ## format, lint, types, migrations, house rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(STATIC_ENV) $(BIN)/mypy
 	$(STATIC_ENV) $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/hadolint Dockerfile
 	$(PYTEST) -q tests/house
 
 bench: $(VENV)/dev.stamp ## measure the budgets; writes bench.json
@@ -51,12 +52,18 @@ docs: $(VENV)/dev.stamp ## make docs/rules.md anew from the rules
 lock: $(BIN)/uv ## remake the locks from pyproject.toml
 	$(LOCK) --output-file requirements.txt
 	$(LOCK) --constraint requirements.txt --extra embedded --output-file requirements/embedded.txt
-	$(LOCK) --constraint requirements/embedded.txt --extra embedded --extra dev --output-file requirements/dev.txt
+	$(LOCK) --constraint requirements/embedded.txt --extra embedded --extra demo --extra dev --output-file requirements/dev.txt
+	$(LOCK) --constraint requirements/dev.txt --extra embedded --extra demo --output-file requirements/demo.txt
 
 # Installing is a step of its own per lock, done again only when its lock has changed.
 $(VENV)/run.stamp: requirements/embedded.txt $(VENV)/venv.stamp
 	@echo "  installing what make run needs …"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/embedded.txt
+	@touch $@
+
+$(VENV)/demo.stamp: requirements/demo.txt $(VENV)/run.stamp
+	@echo "  installing what the demo needs …"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements/demo.txt
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp

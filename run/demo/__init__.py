@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from pathlib import Path
 
 from run.children import Child
@@ -26,9 +27,12 @@ def start(_runtime: Path, home: Path) -> list[Child]:
     emailengine_ports = dict(
         zip((pair.name for pair in simulated), ports[len(PAIRS) :], strict=True)
     )
-    entries = [servers.entry(pair, redis_ports, emailengine_ports) for pair in PAIRS]
+    passwords = {pair.name: secrets.token_urlsafe(12) for pair in PAIRS}
+    entries = [servers.entry(pair, redis_ports, passwords, emailengine_ports) for pair in PAIRS]
     _write(folder / MANIFEST, entries)
-    children = [servers.child(pair, redis_ports[pair.name], folder) for pair in PAIRS]
+    children = [
+        servers.child(pair, redis_ports[pair.name], passwords[pair.name], folder) for pair in PAIRS
+    ]
     return [*children, simulator.child(folder / MANIFEST)]
 
 

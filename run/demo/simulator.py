@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +45,7 @@ class Instance:
 
     url: str
     redis_url: str
+    redis_password: str = field(repr=False)
     has_dead_workers: bool
     token: str
     started_at: float
@@ -73,6 +74,7 @@ def instances(manifest: Path) -> list[Instance]:
         Instance(
             url=entry["emailengine_url"],
             redis_url=entry["redis_url"],
+            redis_password=entry["redis_password"],
             has_dead_workers=entry["emailengine"] == "dead-workers",
             token=entry["metrics_token"],
             started_at=time.time(),
@@ -176,12 +178,17 @@ def check_token(request: web.Request, instance: Instance) -> None:
         raise web.HTTPUnauthorized(text=json.dumps(refusal), content_type="application/json")
 
 
+def connection(instance: Instance, **options: Any) -> redis.Redis:
+    """Give a client of the instance's Redis."""
+    return redis.Redis.from_url(instance.redis_url, password=instance.redis_password, **options)
+
+
 async def attach_workers(instance: Instance) -> list[redis.Redis]:
     """Open the named connections by which a living EmailEngine is seen on its Redis."""
     if instance.has_dead_workers:
         return []
     workers = [
-        redis.Redis.from_url(instance.redis_url, client_name=name, single_connection_client=True)
+        connection(instance, client_name=name, single_connection_client=True)
         for name in CLIENT_NAMES
     ]
     for worker in workers:
@@ -191,7 +198,7 @@ async def attach_workers(instance: Instance) -> list[redis.Redis]:
 
 async def serve(instance: Instance) -> web.AppRunner:
     """Start one instance."""
-    client = redis.Redis.from_url(instance.redis_url, client_name="emailengine-simulator")
+    client = connection(instance, client_name="emailengine-simulator")
     runner = web.AppRunner(application(instance, client), access_log=None)
     await runner.setup()
     address = urlsplit(instance.url)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from run.children import Running
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 INTERVAL_S = 6
+LATENESS_S = 4  # a tick of the timetable is 2 s, and the machine may be busy
 
 REGISTER = """
 import json, sys
@@ -204,3 +206,30 @@ def kill_outright(worker: Running) -> None:
     """End a worker and its timetable with SIGKILL, as the kernel would when memory runs out."""
     os.killpg(worker.process.pid, signal.SIGKILL)
     worker.process.wait(10)
+
+
+def databases(url: str, count: int) -> list[str]:
+    """Give as many URLs on one server, over its databases."""
+    return [f"{url}/{n % 16}" for n in range(count)]
+
+
+def assert_sound(here: Installation, ids: list[int]) -> None:
+    """No visit without a claim of its own, no live finding twice, no claim recorded that was not given."""
+    rows = here.sql(
+        "SELECT s.target_id, s.claim, p.recorded_claim, (SELECT count(*) FROM history_visit v"
+        " WHERE v.target_id = s.target_id) FROM inspections_pairschedule s"
+        " JOIN inspections_pairstate p USING (target_id) WHERE s.target_id = ANY(%s)",
+        ids,
+    )
+    assert len(rows) == len(ids)
+    for _pk, claim, recorded, visits in rows:
+        assert visits <= recorded <= claim
+
+
+def assert_on_time(here: Installation, ids: list[int]) -> None:
+    """Each pair was visited at most an interval and a half after the last time, and once an interval."""
+    visits = here.visits(ids).values()
+    gaps = sorted(later - sooner for times in visits for sooner, later in pairwise(times))
+    assert gaps[-1] <= 1.5 * INTERVAL_S + LATENESS_S, gaps[-5:]
+    for times in visits:
+        assert len(times) <= 2 + (times[-1] - times[0] + LATENESS_S) / INTERVAL_S, times

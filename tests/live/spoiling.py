@@ -300,14 +300,18 @@ def hog(patient: Patient) -> None:
 
 
 SPIN = "for i = 1, ARGV[1] do end"
-TRIAL_TURNS = 1_000_000
+TRIALS, TRIAL_TURNS = 5, 1_000_000
 
 
 def turns(other: client.Redis, wanted_s: float) -> int:
-    """Find out how many turns of an empty loop take this machine that long."""
-    begun = time.perf_counter()
-    other.eval(SPIN, 0, TRIAL_TURNS)
-    return int(TRIAL_TURNS * wanted_s / (time.perf_counter() - begun))
+    """Find out how many turns of an empty loop take this machine that long; the quickest trial counts."""
+
+    def trial_s() -> float:
+        begun = time.perf_counter()
+        other.eval(SPIN, 0, TRIAL_TURNS)
+        return time.perf_counter() - begun
+
+    return int(TRIAL_TURNS * wanted_s / min(trial_s() for _ in range(TRIALS)))
 
 
 # --- Registered otherwise, Sentinels, replicas

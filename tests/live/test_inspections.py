@@ -1,82 +1,25 @@
-"""Inspections under fire: real workers, brokers, databases and targets that die, hang and come back.
+"""Inspections under fire: workers, brokers and databases that die, hang and come back.
 
-No pair may be lost, none counted twice, nothing may lock up or crash in a loop, and live pairs are
-visited on time whatever the others do.
+No pair may be lost, none counted twice, nothing may lock up or crash in a loop.
 """
 
 import signal
 import time
-from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 import redis
 
-from tests import servers
 from tests.live.installation import (
-    INTERVAL_S,
     Installation,
-    blackholes,
-    installation,
+    assert_on_time,
+    assert_sound,
+    databases,
     kill_outright,
     mutes,
     wait_for,
 )
 
 pytestmark = pytest.mark.live
-DEAD = "redis://no-such-name-{}.invalid:6379"
-
-
-@pytest.fixture(scope="module")
-def here() -> Iterator[Installation]:
-    """One installation for all; each test registers pairs of its own and archives the others'."""
-    with installation() as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def no_workers(here: Installation) -> Iterator[None]:
-    """Leave no worker behind."""
-    yield
-    here.stop_workers()
-    here.sql("DELETE FROM registry_worker")
-
-
-@pytest.fixture(scope="module")
-def live_url() -> Iterator[str]:
-    with servers.valkey() as server:
-        yield server.url
-
-
-def databases(url: str, count: int) -> list[str]:
-    return [f"{url}/{n % 16}" for n in range(count)]
-
-
-def gaps(here: Installation, ids: list[int]) -> list[float]:
-    """Give the seconds between the visits of each pair, all pairs together."""
-    return [
-        later - sooner for times in here.visits(ids).values() for sooner, later in pairwise(times)
-    ]
-
-
-def assert_sound(here: Installation, ids: list[int]) -> None:
-    """No visit without a claim of its own, no live finding twice, no claim recorded that was not given."""
-    rows = here.sql(
-        "SELECT s.target_id, s.claim, p.recorded_claim, (SELECT count(*) FROM history_visit v"
-        " WHERE v.target_id = s.target_id) FROM inspections_pairschedule s"
-        " JOIN inspections_pairstate p USING (target_id) WHERE s.target_id = ANY(%s)",
-        ids,
-    )
-    assert len(rows) == len(ids)
-    for _pk, claim, recorded, visits in rows:
-        assert visits <= recorded <= claim
-
-
-def assert_on_time(here: Installation, ids: list[int]) -> None:
-    """Each pair was visited at most an interval and a half after the last time, and not twice in one."""
-    found = gaps(here, ids)
-    assert max(found) <= 1.5 * INTERVAL_S + 4, sorted(found)[-5:]
-    assert min(found) >= 0.5 * INTERVAL_S - 4, sorted(found)[:5]
 
 
 def test_two_workers_with_two_timetables_visit_each_pair_once_an_interval(here, live_url):
@@ -156,58 +99,6 @@ def test_the_broker_forgets_everything(here, live_url):
 def flush(here: Installation) -> None:
     with redis.Redis(unix_socket_path=str(here.folder / "broker")) as broker:
         broker.flushall()
-
-
-@pytest.mark.parametrize("share", [0.01, 0.5])
-def test_targets_that_are_dead_or_hang_delay_no_live_pair(here, live_url, share):
-    total = 240
-    count = max(3, int(total * share))
-    third = count // 3
-    with blackholes(third) as holes, mutes(third) as silent:
-        dead = [DEAD.format(n) for n in range(third)]
-        ids = here.register([*databases(live_url, total - 3 * third), *holes, *silent, *dead])
-        live, gone = ids[: -3 * third], ids[-3 * third :]
-        here.start_worker(f"holes-{count}")
-        opened = (
-            "SELECT count(*) FROM findings_finding WHERE rule_id = 'redis.reachable'"
-            " AND state = 'open' AND target_id = ANY(%s)"
-        )
-        wait_for(lambda: here.is_visited(live, 3), 60, "live pairs' visits")
-        wait_for(lambda: here.sql(opened, gone) == [(3 * third,)], 90, "open findings")
-
-    assert_on_time(here, live)
-    assert_sound(here, ids)
-    outcomes = here.sql(
-        "SELECT DISTINCT outcome FROM history_visit WHERE target_id = ANY(%s)", gone
-    )
-    assert outcomes == [(1,)]
-
-
-def test_nothing_but_blackholes(here):
-    with blackholes(150) as holes:
-        ids = here.register(holes)
-        here.start_worker("dark")
-        wait_for(lambda: here.is_visited(ids, 2), 60, "visits")
-
-    assert_sound(here, ids)
-    assert here.workers[0].process.poll() is None
-
-
-def test_a_zone_without_a_worker_is_probed_by_nobody_and_says_so(here, live_url):
-    far = here.register(databases(live_url, 20), zone="far")
-    here.start_worker("near")
-    here.sql("UPDATE registry_target SET created_at = created_at - interval '5 min'")
-    unverified = (
-        "SELECT count(*) FROM inspections_pairstate WHERE target_id = ANY(%s)"
-        " AND compliance = 'unverified' AND core_unknown ->> 'redis.standalone' = 'no_worker'"
-    )
-
-    wait_for(lambda: here.sql(unverified, far) == [(20,)], 40, "unverified")
-    assert not any(here.visits(far).values())
-
-    here.start_worker("there", zone="far")
-    wait_for(lambda: here.is_visited(far), 30, "visits at last")
-    assert here.sql(unverified, far) == [(0,)]
 
 
 def test_a_worker_stops_in_time_while_visits_hang(here):

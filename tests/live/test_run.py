@@ -24,6 +24,7 @@ REPLACED = (
     "DATABASE_URL",
     "BROKER_URL",
     "STATICFILES_STORAGE",
+    "STATIC_ROOT",
     "PROFILE",
     "SECRET_KEY",
     "FLEET_KEYS",
@@ -79,6 +80,22 @@ class Run:
         return found
 
 
+@pytest.fixture(scope="module")
+def made_home(tmp_path_factory):
+    """Make an installation, started once and stopped, to start from."""
+    folder = tmp_path_factory.mktemp("made")
+    run = Run(folder / "home", folder / "out", free_port())
+    run.wait_until_ready()
+    assert run.stop() == 0
+    return run.home
+
+
+@pytest.fixture
+def installed(made_home, tmp_path):
+    """Give the test a copy of it, with its owners: root's database is not root's own."""
+    subprocess.run(["cp", "-a", str(made_home), str(tmp_path / "home")], check=True)
+
+
 @pytest.fixture
 def started(tmp_path):
     """Start runs that are surely ended after the test."""
@@ -130,15 +147,23 @@ def test_it_serves_keeps_its_data_and_leaves_nothing(started):
     assert run.told().endswith("Stopping …\nStopped.\n")
     assert run.processes() == {}
 
-    began = time.monotonic()
     again = started()
     again.wait_until_ready()
-    assert time.monotonic() - began < 5.0  # design.md: warm start
     assert password_line not in again.told()
     assert again.stop() == 0
 
 
-def test_a_killed_supervisor_leaves_no_orphan_and_starts_again(started):
+@pytest.mark.alone
+def test_a_second_start_takes_less_than_five_seconds(installed, started):
+    began = time.monotonic()
+    run = started()
+    run.wait_until_ready()
+
+    assert time.monotonic() - began < 5.0  # design.md: warm start
+    assert run.stop() == 0
+
+
+def test_a_killed_supervisor_leaves_no_orphan_and_starts_again(installed, started):
     run = started()
     run.wait_until_ready()
 
@@ -154,7 +179,7 @@ def test_a_killed_supervisor_leaves_no_orphan_and_starts_again(started):
 
 
 @pytest.mark.parametrize("victim", ["valkey-server", "run.worker", "gunicorn", "bin/postgres"])
-def test_a_dead_child_stops_the_rest_and_is_named(started, victim):
+def test_a_dead_child_stops_the_rest_and_is_named(installed, started, victim):
     run = started()
     run.wait_until_ready()
     mine = run.process.pid
@@ -200,7 +225,7 @@ def test_stopping_in_the_middle_of_the_first_start_is_clean(started):
     assert again.stop() == 0
 
 
-def test_services_alone_and_a_management_command_on_them(started):
+def test_services_alone_and_a_management_command_on_them(installed, started):
     run = started("--services-only")
     run.wait_until_told("The services are ready.\n")
 

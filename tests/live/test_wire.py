@@ -208,6 +208,7 @@ def sleeper():
             child.kill()
 
 
+@pytest.mark.alone
 def test_the_stopwatch_against_a_known_delay_with_32_in_flight():
     async def measure(port):
         async def one():

@@ -25,13 +25,18 @@ def fleet(tmp_path_factory):
         supervisor.stop()
 
 
+def connected(fleet, name):
+    entry = fleet[name]
+    return redis.Redis.from_url(entry["redis_url"], password=entry["redis_password"])
+
+
 def info(fleet, name):
-    with redis.Redis.from_url(fleet[name]["redis_url"]) as client:
+    with connected(fleet, name) as client:
         return client.info()
 
 
 def config(fleet, name, parameter):
-    with redis.Redis.from_url(fleet[name]["redis_url"]) as client:
+    with connected(fleet, name) as client:
         return client.config_get(parameter)[parameter]
 
 
@@ -67,19 +72,14 @@ def test_the_full_one_is_nearly_full(fleet):
 
 
 def test_the_failing_one_fails_to_save(fleet):
-    with redis.Redis.from_url(fleet["halden-eu-02"]["redis_url"]) as client:
+    with connected(fleet, "halden-eu-02") as client:
         while client.info("persistence")["rdb_bgsave_in_progress"]:
             pass
         assert client.info("persistence")["rdb_last_bgsave_status"] == "err"
 
 
 def test_the_registry_is_given_a_wrong_password(fleet):
-    entry = fleet["halden-eu-04"]
-
-    with (
-        redis.Redis.from_url(entry["redis_url"], password=entry["redis_password"]) as client,
-        pytest.raises(redis.AuthenticationError),
-    ):
+    with connected(fleet, "halden-eu-04") as client, pytest.raises(redis.AuthenticationError):
         client.ping()
 
 
@@ -103,7 +103,7 @@ def test_the_simulator_refuses_another_token(fleet):
 
 def test_dead_workers_leave_mail_waiting_and_no_name_behind(fleet):
     def worker_names(name):
-        with redis.Redis.from_url(fleet[name]["redis_url"]) as client:
+        with connected(fleet, name) as client:
             return {row["name"] for row in client.client_list() if row["name"].startswith("bull:")}
 
     _server, page = ask(fleet, "halden-eu-05", "/metrics")
