@@ -12,7 +12,11 @@ from run.supervisor import timed
 
 
 def environment(folders: Folders, host: str, port: int) -> dict[str, str]:
-    """Give the settings of every process of ours; what the environment says already stays."""
+    """Give the settings of every process of ours; what the environment says already stays.
+
+    Static files are served as they are: compressing them took a third of the first start, and the
+    browser is on this machine.
+    """
     defaults = {
         "PROFILE": "embedded",
         "DATABASE_URL": postgres.url(folders.runtime / "postgres"),
@@ -21,6 +25,7 @@ def environment(folders: Folders, host: str, port: int) -> dict[str, str]:
         "ALLOWED_HOSTS": portal.allowed_hosts(host),
         "STATIC_ROOT": str(folders.home / "static"),
         "DATA_FOLDER": str(folders.home),
+        "STATICFILES_STORAGE": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
     }
     return {
         **{name: os.environ.get(name) or value for name, value in defaults.items()},
@@ -63,7 +68,11 @@ def prepare(folders: Folders, env: Mapping[str, str]) -> None:
         lambda: portal.manage(["collectstatic", "--noinput", "-v", "0"], env, log),
         stamp=static / ".stamp",
         state=portal.fingerprint(
-            "requirements.txt", "fleet/**/static/**/*", "static/**/*", "fleet/settings.py"
+            "requirements.txt",
+            "fleet/**/static/**/*",
+            "static/**/*",
+            "fleet/settings.py",
+            "run/installation.py",
         ),
     )
     if os.environ.get("DATABASE_URL"):
