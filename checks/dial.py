@@ -37,11 +37,15 @@ HANDSHAKE = struct.Struct("68xI28xI")
 
 
 class DialError(OSError):
-    """No connection, and why: a reason code and a text that holds no secret."""
+    """No connection, and why: a reason code and a text that holds no secret.
 
-    def __init__(self, reason: Reason, text: str) -> None:
+    is_answer: the host itself refused, so that it is there.
+    """
+
+    def __init__(self, reason: Reason, text: str, *, is_answer: bool = False) -> None:
         super().__init__(text)
         self.reason = reason
+        self.is_answer = is_answer
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,8 @@ async def _first(
             return sock, address, connect_us
     reasons = [error.reason for error in failures if error.reason != "refused"]
     reason: Reason = reasons[0] if reasons else "refused"
-    raise DialError(reason, "; ".join(str(error) for error in failures))
+    is_answer = any(error.is_answer for error in failures)
+    raise DialError(reason, "; ".join(str(error) for error in failures), is_answer=is_answer)
 
 
 async def _connect(address: str, port: int, timeout_s: float) -> tuple[socket.socket, int]:
@@ -284,7 +289,8 @@ def _failure(code: int, where: str, timeout_s: float) -> DialError:
         return DialError("timeout", f"{where} did not accept a connection within {timeout_s:.3g} s")
     if code in OURS:
         return DialError("probe_blind", f"this worker cannot connect: {os.strerror(code)}")
-    return DialError("refused", f"{where} was not reached: {os.strerror(code).lower()}")
+    text = f"{where} was not reached: {os.strerror(code).lower()}"
+    return DialError("refused", text, is_answer=code == errno.ECONNREFUSED)
 
 
 def _at(address: str, port: int) -> str:

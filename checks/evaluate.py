@@ -155,6 +155,8 @@ def _behind(facts: PairFacts, unregistered: Missing | None) -> PairFacts:
     """Return what the rules behind redis.reachable may see."""
     if not isinstance(facts.redis, Missing):
         return facts
+    if facts.redis.reason == "probe_blind":  # it says nothing of Redis
+        return replace(facts, emailengine=unregistered or facts.redis)
     unreached = Missing("depends_on", f"Redis did not answer: {facts.redis.text}", REACHABLE)
     return replace(facts, redis=unreached, emailengine=unregistered or unreached)
 

@@ -13,7 +13,8 @@ from checks.policy import Policy
 from checks.probes.pair import PairReading
 from checks.probes.redis import Raw
 from checks.rule import Cadence, Verdict
-from fleet.inspections.load import Due
+from fleet.inspections.blind import BLIND
+from fleet.inspections.load import Due, unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +67,10 @@ def judge(due: Due, at: datetime, reading: PairReading, policy: Policy) -> Seen:
         policy,
         replace(memory, past=past),
     )
+
+
+def blinded(seen: Seen) -> Seen:
+    """Judge a visit anew that a blind probe made: what it saw says nothing of the pair."""
+    due = replace(seen.due, reach=unseen(seen.due.is_redis_only))
+    reading = PairReading(BLIND, BLIND, (), seen.duration_s, seen.cadences)
+    return judge(due, seen.at, reading, seen.policy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from checks.probes.redis import LastSeen
 from checks.rule import Cadence
 from fleet.inspections import memory
 from fleet.inspections.attested import NOTHING_ATTESTED, attested
+from fleet.inspections.blind import BLIND
 from fleet.inspections.cadences import ALL_BITS, from_bits
 from fleet.inspections.neighbours import neighbourhood
 from fleet.inspections.schedule import LEASE
@@ -23,7 +24,7 @@ from fleet.registry.arrays import rows_of
 
 Token = tuple[int, int, int]  # target id, claim number, cadence bits: what a message carries
 EMAILENGINE_URL: Final = [one.name for one in fields(Columns)].index("emailengine_url")
-OUT_OF_SIGHT: Final = ("no_worker", "stale")
+OUT_OF_SIGHT: Final = ("no_worker", "stale", "probe_blind")
 _FIRST_VISIT: Final = Missing("first_visit", "this is the first visit")
 _NO_STATS: Final = Missing("first_visit", "stats have not been read yet")
 _NEVER: Final = Missing("first_visit", "Redis has not answered yet")
@@ -71,7 +72,8 @@ class Before(NamedTuple):
 
 
 REGISTERED: Final = tuple(one.name for one in fields(Columns))
-FIRST: Final = 11  # columns of LOAD before those
+IS_BLIND: Final = 11
+FIRST: Final = 12  # columns of LOAD before those
 
 
 class Home(NamedTuple):
@@ -129,6 +131,7 @@ LOAD: Final = f"""
 SELECT s.target_id, coalesce(s.asked_at <= s.lease_until - %b::interval, false), s.is_slow,
     z.slug, z.location, p.emailengine_location, p.redis_location,
     t.environment, t.tenant_id, p.expected_mailboxes, p.expected_replicas,
+    z.blind_since IS NOT NULL,
     {", ".join(f"p.{name}" for name in REGISTERED)},
     {", ".join(f"b.{name}" for name in Before._fields)}
 FROM unnest(%b::int8[], %b::int8[]) AS v(target_id, claim)
@@ -176,21 +179,29 @@ def _due(
     last = None
     if before.run_id and before.blocked_clients is not None:
         last = LastSeen(before.run_id, before.blocked_clients)
+    is_redis_only = not registered[EMAILENGINE_URL]
+    way = unseen(is_redis_only) if row[IS_BLIND] else reach(registered, before.engine, last)
     return Due(
         target_id,
         claim,
         from_bits(ALL_BITS if is_void else bits),
         is_asked,
         is_slow,
-        reach(registered, before.engine, last),
+        way,
         _vantage(*row[3:7]),
         before,
-        not registered[EMAILENGINE_URL],
+        is_redis_only,
         Home(row[7], row[8], target_id),
         said,
         fleet,
         kept,
     )
+
+
+@cache
+def unseen(is_redis_only: bool) -> Reach:  # noqa: FBT001  a key
+    """Give what is visited from a zone that is blind: nothing, and why."""
+    return Reach(BLIND, NOT_CONFIGURED if is_redis_only else None)
 
 
 def _hashable(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.db import DataError, transaction
 
+from checks.evaluate import REACHABLE
 from checks.facts import Missing
 from checks.rule import Outcome
 from fleet.findings.record import Judged, Live, move_findings
 from fleet.history import record as history
 from fleet.history.partitions import ensure_day
 from fleet.inspections import memory, state
+from fleet.inspections.blind import doubts
 from fleet.inspections.due import REPROBE, SETTLES
 from fleet.inspections.evidence import keep_evidence
-from fleet.inspections.judge import Seen
+from fleet.inspections.judge import Seen, blinded
 from fleet.registry.arrays import rows_of, run
 
 logger = logging.getLogger(__name__)
 
 SLOW_S: Final = 1.0
-REACHABLE: Final = "redis.reachable"
+HELD: Final = frozenset({REACHABLE})  # while its zone is suspected
 
 # Locks in id order, so that two recordings can never wait for each other. Of two that record the
 # same claim the second finds it recorded once it has the lock.
@@ -92,7 +94,8 @@ def _record(visits: Sequence[Seen]) -> int:
         logger.info("dropped spent claims count=%s", len(visits) - len(current))
     if not current:
         return 0
-    live = move_findings([_judged(seen) for seen in current])
+    current, suspected = _doubted(current)
+    live = move_findings([_judged(seen, suspected) for seen in current])
     history.write(_visit_row(seen) for seen in current)
     _update_states(current, live)
     memory.keep((seen.due.target_id, seen.due.kept, seen.memory) for seen in current)
@@ -101,7 +104,28 @@ def _record(visits: Sequence[Seen]) -> int:
     return len(current)
 
 
-def _judged(seen: Seen) -> Judged:
+def _doubted(visits: list[Seen]) -> tuple[list[Seen], Collection[str]]:
+    """Void what a blind zone saw since it was loaded; give the zones that are only suspected too.
+
+    Where every Redis answered there is nothing to doubt: the usual shard asks nothing here.
+    """
+    silent = {seen.due.vantage.zone for seen in visits if _is_silent(seen)}
+    doubted = doubts(silent, max(seen.at for seen in visits)) if silent else {}
+    if not doubted:
+        return visits, ()
+    blind = {zone for zone, is_blind in doubted.items() if is_blind}
+    return (
+        [blinded(seen) if seen.due.vantage.zone in blind else seen for seen in visits],
+        doubted.keys() - blind,
+    )
+
+
+def _is_silent(seen: Seen) -> bool:
+    verdict = seen.verdicts.get(REACHABLE)
+    return verdict is not None and verdict.outcome is Outcome.FAIL
+
+
+def _judged(seen: Seen, suspected: Collection[str]) -> Judged:
     before, redis = seen.due.before, seen.facts.redis
     engine, version = before.engine, before.version
     if not isinstance(redis, Missing):
@@ -116,6 +140,7 @@ def _judged(seen: Seen) -> Judged:
         engine,
         version[: state.VERSION_LENGTH],
         before.judged_at,
+        HELD if seen.due.vantage.zone in suspected else (),
     )
 
 

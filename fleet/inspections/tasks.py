@@ -13,6 +13,7 @@ from celery.signals import worker_ready, worker_shutdown
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
+from fleet.inspections.blind import check_oneself, suspect
 from fleet.inspections.clock import advance_findings
 from fleet.inspections.connection_test import claim_tests, run_test
 from fleet.inspections.dispatch import Shard, dispatch_due
@@ -27,6 +28,7 @@ from fleet.inspections.waive import sweep
 logger = logging.getLogger(__name__)
 EXPIRES_S = 60
 TEST_EXPIRES_S = 20
+SELF_CHECK_EXPIRES_S = 10  # then it is sent again
 DRY_RUN_EXPIRES_S = 25  # then it is sent again
 
 
@@ -53,6 +55,10 @@ def dispatch() -> None:
     """Send what is due to the workers of its zone. Any number may run at once."""
     with database_may_fail("dispatch"):
         now = timezone.now()
+        for slug in suspect(now):
+            self_check.apply_async(
+                args=[slug], queue=f"zone.{slug}.now", expires=SELF_CHECK_EXPIRES_S
+            )
         dispatch_due(now, send)
         for test_id, zone in claim_tests(now):
             try_connection.apply_async(
@@ -60,6 +66,13 @@ def dispatch() -> None:
             )
         for run_id in claim_dry_runs(now):
             try_policy.apply_async(args=[run_id], expires=DRY_RUN_EXPIRES_S)
+
+
+@shared_task(ignore_result=True)
+def self_check(slug: str) -> None:
+    """See whether this worker's zone is blind. Safe to run twice."""
+    with database_may_fail("self-check"):
+        check_oneself(slug, timezone.now())
 
 
 @shared_task(ignore_result=True)

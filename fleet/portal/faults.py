@@ -12,11 +12,11 @@ from django.utils.translation import gettext, ngettext
 
 from checks.render import percent, size
 from fleet.history import partitions
-from fleet.portal.figures import long_age
+from fleet.portal.figures import instant, long_age
 from fleet.portal.lag import OUTBOX, WATCHED_WITHIN, Lag, ZoneLag
 from fleet.portal.manning import ZoneSeen
 from fleet.portal.scoped_admin import Rows
-from fleet.registry.models import Pair
+from fleet.registry.models import Pair, Zone
 from fleet.registry.sealed import PREFIX, SecretError, reveal
 
 # Below either of these a database that grows fills its disk before somebody looks.
@@ -57,6 +57,27 @@ def _unmanned(zone: ZoneSeen, now: datetime) -> str:
         return f"{gettext('No worker was ever seen in zone %(zone)s:')} {waiting}" % values
     values["age"] = long_age((now - zone.seen_at).total_seconds())
     return f"{gettext('No worker seen in zone %(zone)s for %(age)s:')} {waiting}" % values
+
+
+def blind(zones: Iterable[Zone]) -> Iterator[Fault]:
+    """Name the zones whose own network is cut off: nobody's pairs are down for that."""
+    for zone in zones:
+        if zone.blind_since:
+            text = gettext(
+                "Zone %(zone)s is blind since %(since)s: %(why)s. Its pairs are unverified; their "
+                "tenants are not told."
+            )
+            values = {
+                "zone": zone.slug,
+                "since": instant(zone.blind_since),
+                "why": zone.self_check_failure,
+            }
+            cure = gettext(
+                "Mend the network of the workers of zone %(zone)s; they check themselves every "
+                "10 s, and go on by themselves. If all its pairs are really down at once, set a "
+                "reference address in the settings, which tells the two apart."
+            )
+            yield Fault(f"zone.{zone.slug}.blind", text % values, cure % {"zone": zone.slug})
 
 
 def unwatched(watched_at: datetime | None, now: datetime) -> Iterator[Fault]:

@@ -8,9 +8,11 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminIntegerFieldWidget
 
+from checks.address import AddressError
 from checks.catalog import RULES
 from checks.facts import Engine
 from checks.rule import Cadence
+from fleet.inspections.blind import reference
 from fleet.registry.intervals import LEAST_S, MOST_S, Intervals, interval_s
 from fleet.registry.models import FleetSettings
 
@@ -72,7 +74,7 @@ class SettingsForm(_Form):
 
     class Meta:
         model = FleetSettings
-        fields = ["raw_days", "hourly_days", "daily_days", "core_rules"]
+        fields = ["raw_days", "hourly_days", "daily_days", "core_rules", "reference_address"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,6 +87,15 @@ class SettingsForm(_Form):
         """Store None for the catalogue's own choice, so that a later catalogue may change it."""
         chosen: list[str] = self.cleaned_data["core_rules"]
         return None if set(chosen) == set(OF_THE_CATALOGUE) else chosen
+
+    def clean_reference_address(self) -> str:
+        """Refuse what is no host and port."""
+        text: str = self.cleaned_data["reference_address"].strip()
+        try:
+            reference(text)
+        except AddressError as error:
+            raise forms.ValidationError(str(error)) from None
+        return text
 
     def clean(self) -> dict[str, Any]:
         """Lay the fields over the stored intervals; overrides that have no field here stay."""

@@ -21,12 +21,21 @@ from fleet.portal.models import Pulse
 from fleet.portal.scoped_admin import Rows
 from fleet.registry.current import fleet_settings
 from fleet.registry.egress import egress_rules
+from fleet.registry.models import Zone
 from fleet.registry.scoping import EVERYTHING
 
 logger = logging.getLogger(__name__)
 
 # The alarms that this module begins and ends; the others are their own modules'.
-OURS: Final = (".no-worker", ".late", "history.partitions", "disk.low", "keys.mismatch", "deadman.")
+OURS: Final = (
+    ".no-worker",
+    ".blind",
+    ".late",
+    "history.partitions",
+    "disk.low",
+    "keys.mismatch",
+    "deadman.",
+)
 PING_EVERY: Final = timedelta(seconds=60)
 SWITCH: Final = "deadman.unreached"
 SEES_ALL: Final = Rows(EVERYTHING, EVERYTHING)
@@ -55,6 +64,7 @@ def watch(now: datetime) -> None:
 def _faults(lag: Lag, now: datetime) -> Iterator[Fault]:
     zones = zones_seen(SEES_ALL)
     yield from faults.unmanned(zones, now)
+    yield from faults.blind(SEES_ALL.of(Zone))
     yield from faults.late(lag.zones, {zone.slug for zone in zones if zone.is_manned(now)})
     yield from faults.outbox(lag, now)
     yield from faults.without_partitions(now)

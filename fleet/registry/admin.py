@@ -87,6 +87,7 @@ class FleetSettingsAdmin(ScopedAdmin):
             },
         ),
         (_("What decides the lamps"), {"fields": ("core_rules",)}),
+        (_("Is a zone cut off?"), {"fields": ("reference_address",)}),
         (_("History"), {"fields": ("raw_days", "hourly_days", "daily_days")}),
     )
 

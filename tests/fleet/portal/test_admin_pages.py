@@ -89,6 +89,19 @@ def test_zones_say_who_checks_how_many_pairs(operator):
 
 
 @time_machine.travel(NOW, tick=False)
+def test_a_zone_that_is_blind_or_suspected_says_so(operator):
+    hour_ago = NOW - timedelta(hours=1)
+    make_zone("eu-1", blind_since=hour_ago, self_check_failure="none of 3 hosts answers")
+    make_zone("us-1", suspect_since=NOW)
+
+    text = shown(operator.get(reverse("portal:zones")))
+
+    assert "Blind: its own network is cut off" in text
+    assert ": none of 3 hosts answers. Nothing it sees counts" in text
+    assert "Suspected: its workers are checking themselves" in text
+
+
+@time_machine.travel(NOW, tick=False)
 def test_only_a_worker_that_is_gone_is_forgotten(operator):
     gone = make_worker(seen=timedelta(seconds=61))
     alive = make_worker(seen=timedelta(seconds=60))
@@ -141,6 +154,7 @@ FORM = {
     "hourly_days": 90,
     "daily_days": 730,
     "core_rules": [rule.id for rule in RULES if rule.is_core],
+    "reference_address": " 10.0.0.9:53 ",
 }
 SETTINGS = "admin:registry_fleetsettings_change"
 
@@ -155,7 +169,7 @@ def test_settings_are_saved_and_other_overrides_stay(operator, is_saved):
 
     assert answer.status_code == 302
     row = FleetSettings.objects.get()
-    assert row.raw_days == 5
+    assert (row.raw_days, row.reference_address) == (5, "10.0.0.9:53")
     assert row.intervals["default"] == {
         "health": 30,
         "latency": 60,
@@ -172,6 +186,25 @@ def test_an_interval_has_a_least_value(operator, seconds, is_taken):
     answer = operator.post(reverse(SETTINGS, args=[1]), {**FORM, "health_s": seconds})
 
     assert (answer.status_code == 302) is is_taken
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("gateway.example.com", "gateway.example.com names no port: write host:port."),
+        ("10.0.0.9:x", "port"),
+        ("http://10.0.0.9:80", "host"),
+        ("", None),
+        ("[fd00::1]:53", None),
+    ],
+)
+def test_a_reference_is_a_host_and_a_port(operator, address, why):
+    answer = operator.post(reverse(SETTINGS, args=[1]), {**FORM, "reference_address": address})
+
+    assert (answer.status_code == 302) is (why is None)
+    if why:
+        (error,) = answer.context["adminform"].form.errors["reference_address"]
+        assert why in error
 
 
 def test_the_page_asks_for_every_field_that_it_wants_back(operator):

@@ -21,7 +21,7 @@ from fleet.portal.scoped_admin import Rows
 from fleet.portal.watch import watch
 from fleet.registry.egress import egress_rules
 from fleet.registry.intervals import default_intervals
-from fleet.registry.models import Pair, Tenant
+from fleet.registry.models import Pair, Tenant, Zone
 from fleet.registry.scoping import EVERYTHING, Scope
 from fleet.registry.sealed import seal
 from tests.fleet.factories import NOW, make_finding, make_pair, make_state, make_worker
@@ -322,3 +322,22 @@ def test_the_banner_is_for_those_who_see_the_fleet():
     some = Scope(frozenset(Tenant.objects.values_list("pk", flat=True)))
 
     assert banners(Rows(some, some), NOW) == []
+
+
+def test_a_blind_zone_is_told_to_operators_once_until_it_sees():
+    pair()
+    why = "none of 3 hosts answers, such as 10.0.0.1:6379"
+    Zone.objects.filter(slug="eu-1").update(blind_since=NOW, self_check_failure=why)
+    for n in range(3):
+        watch(NOW + n * SECOND)
+
+    alarm = PortalAlarm.objects.get(key="zone.eu-1.blind")
+    assert (alarm.since, alarm.ended_at) == (NOW, None)
+    assert alarm.text == (
+        f"Zone eu-1 is blind since 21 Nov 2026, 14:32 UTC: {why}. Its pairs are unverified; their "
+        "tenants are not told."
+    )
+    Zone.objects.filter(slug="eu-1").update(blind_since=None)
+    watch(NOW + MINUTE)
+    alarm.refresh_from_db()
+    assert alarm.ended_at == NOW + MINUTE
