@@ -38,6 +38,11 @@ class Engine(StrEnum):
         """Say whether persistence is the provider's, out of reach of CONFIG."""
         return self in MANAGED
 
+    @property
+    def is_provided(self) -> bool:
+        """Say whether a provider runs it: no file to edit, and mostly no CONFIG SET."""
+        return self in PROVIDED
+
 
 ENGINE_LABELS: Mapping[Engine, str] = {
     Engine.REDIS: "Redis",
@@ -60,3 +65,11 @@ ENGINE_LABELS: Mapping[Engine, str] = {
 }
 # Engines whose persistence the provider runs (design: rdb-*, aof-* do not apply there).
 MANAGED = frozenset({Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB})
+# A provider runs these too; some let CONFIG tell of persistence, some do not.
+PROVIDED = MANAGED | {
+    Engine.REDIS_ENTERPRISE,
+    Engine.REDIS_CLOUD,
+    Engine.AZURE,
+    Engine.MEMORYSTORE,
+    Engine.AIVEN,
+}

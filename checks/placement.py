@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from checks.facts import MANAGED, NOT_READ, Engine, Missing, RedisFacts
+from checks.facts import NOT_READ, Engine, Missing, RedisFacts
 
 CLIS: Final = {
     Engine.VALKEY: "valkey-cli",
@@ -18,14 +18,6 @@ CONFS: Final = {
     Engine.KEYDB: "keydb.conf",
     Engine.MEMURAI: "memurai.conf",
     Engine.DRAGONFLY: "dragonfly.conf",
-}
-# A provider runs these: there is no file to edit, and mostly no CONFIG SET.
-PROVIDED: Final = MANAGED | {
-    Engine.REDIS_ENTERPRISE,
-    Engine.REDIS_CLOUD,
-    Engine.AZURE,
-    Engine.MEMORYSTORE,
-    Engine.AIVEN,
 }
 
 
@@ -82,7 +74,7 @@ def settings_in(pieces: Iterable[Piece]) -> list[str]:
 
 def place(lines: list[str], now: Iterable[Piece], server: Server) -> Iterator[Piece]:
     """Say where configuration lines go; `now` are the steps that set them in the running server."""
-    if server.engine in PROVIDED:
+    if server.engine.is_provided:
         yield _prose(f"{server.engine.label} is run by its provider: set it in the console there.")
     elif server.engine is Engine.DRAGONFLY:
         yield _prose("As an argument, or in the manifest: Dragonfly rewrites no file.")

@@ -12,18 +12,17 @@ from typing import Any, Final
 
 from checks.facts import Engine
 from checks.placement import (
-    PROVIDED,
+    Piece as Piece,
+)
+from checks.placement import (
+    Server as Server,
+)
+from checks.placement import (
     cli_name,
     conf_name,
     one_line,
     place,
     settings_in,
-)
-from checks.placement import (
-    Piece as Piece,
-)
-from checks.placement import (
-    Server as Server,
 )
 from checks.render import Blank, fill
 from checks.rule import JSON, Code, Effect, Limits, Outcome, Remediation, Rule, Text, Verdict
@@ -71,7 +70,7 @@ def render(
     lines = settings_in(found.durable) if found.effect in ON_THE_SERVER else []
     if not lines:
         return found
-    effect = Effect.CONSOLE if server.engine in PROVIDED else found.effect
+    effect = Effect.CONSOLE if server.engine.is_provided else found.effect
     placed = place(lines, found.now, server)
     return replace(found, durable=(*found.durable, *placed), effect=effect)
 

@@ -175,14 +175,14 @@ def durability(facts: PairFacts, limits: DurabilityLimits) -> Verdict:
     """Judge whether RDB snapshots or an AOF are on; the evidence is the worst-case loss (seconds).
 
     Writes that waited for the disk again and again beat the IOPS attested. Where the provider
-    runs persistence no protocol tells it: the attestation managed_durability decides, until a
-    restart has cost most keys.
+    runs persistence, or keeps CONFIG closed, no protocol tells it: the attestation
+    managed_durability decides, until a restart has cost most keys.
 
     Source: S0 and S1 prefer RDB; AOF wants a disk of 10,000 IOPS, which is attested.
     """
     redis = known(facts.redis)
     attested = or_else(facts.attested, Attested())
-    if redis.engine.is_managed:
+    if redis.engine.is_managed or (redis.engine.is_provided and isinstance(redis.save, Missing)):
         return _managed(facts, redis, attested)
     is_aof_on = or_else(redis.aof_enabled, default=False)
     iops = or_else(attested.disk_iops, 0)

@@ -83,6 +83,22 @@ def test_where_the_provider_saves_the_attestation_decides(
 
 
 @pytest.mark.parametrize(
+    ("save", "attested", "outcome", "reason"),
+    [
+        (NO_CONFIG, {"managed_durability": True}, "pass", None),
+        (NO_CONFIG, {}, "unknown", "unattested"),
+        ((), {"managed_durability": True}, "fail", None),  # what CONFIG tells beats it
+        (((900, 1),), {}, "pass", None),
+    ],
+)
+def test_a_provider_whose_config_is_closed_is_vouched_for(save, attested, outcome, reason):
+    facts = facts_with(engine=Engine.MEMORYSTORE, save=save, aof_enabled=False, attested=attested)
+    verdict = durability.judge(facts)
+
+    assert (verdict.outcome, verdict.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize(
     ("cron", "outcome", "persistence"),
     [("*/5 * * * *", "pass", "snapshots at */5 * * * *"), ("", "fail", "off")],
 )
