@@ -58,11 +58,11 @@ WEIGHTED: Final = (
 )
 
 
-def _of_raw() -> dict[str, str]:
+def _of_raw(period: str) -> dict[str, str]:
     """Say how each column is made of raw visits."""
     counts = {
         "target_id": "target_id",
-        "at": "date_bin('1 hour', at, 'epoch')",
+        "at": f"date_bin('{period}', at, 'epoch')",
         "visits_count": "count(*) FILTER (WHERE outcome = 0)",
         "silent_count": "count(*) FILTER (WHERE outcome = 1)",
         "blind_count": "count(*) FILTER (WHERE outcome = 2)",
@@ -95,11 +95,11 @@ def _select(made_of: dict[str, str], source: str) -> str:
 
 
 WITHIN: Final = "at >= %(since)s AND at < %(until)s"
-HOURS_OF_RAW: Final = _select(_of_raw(), f"history_visit WHERE {WITHIN}")
+HOURS_OF_RAW: Final = _select(_of_raw("1 hour"), f"history_visit WHERE {WITHIN}")
 DAYS_OF_HOURS: Final = _select(_of_hours(), f"history_visithour WHERE {WITHIN}")
-HOURS_OF_ONE: Final = _select(
-    _of_raw(), f"history_visit WHERE target_id = %(target_id)s AND {WITHIN}"
-)
+OF_ONE: Final = f"history_visit WHERE target_id = %(target_id)s AND {WITHIN}"
+HOURS_OF_ONE: Final = _select(_of_raw("1 hour"), OF_ONE)
+DAYS_OF_ONE: Final = _select(_of_raw("1 day"), OF_ONE)
 INSERT: Final = "INSERT INTO {} ({}) {} ORDER BY target_id, at"
 
 
@@ -146,9 +146,18 @@ def roll_day(day: date, now: datetime) -> bool:
 
 def live_hours(target_id: int, since: datetime, until: datetime) -> list[tuple[Any, ...]]:
     """Give the hours of one target straight from its raw visits, in the order of COLUMNS."""
+    return _live(HOURS_OF_ONE, target_id, since, until)
+
+
+def live_days(target_id: int, since: datetime, until: datetime) -> list[tuple[Any, ...]]:
+    """Give the days of one target straight from its raw visits, in the order of COLUMNS."""
+    return _live(DAYS_OF_ONE, target_id, since, until)
+
+
+def _live(query: str, target_id: int, since: datetime, until: datetime) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"{HOURS_OF_ONE} ORDER BY at",
+            f"{query} ORDER BY at",
             {"target_id": target_id, "since": since, "until": until},
         )
         return list(cursor.fetchall())

@@ -1,19 +1,36 @@
-"""One pair's numbers over time, for the charts of its page."""
+"""One pair's numbers over time, for the charts of its page: by visit, by hour, by day."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
 
-from django.db.models import FloatField
+from django.db.models import FloatField, Max
 from django.db.models.functions import Cast, Extract
 
-from fleet.history.models import Visit
+from fleet.history import rollup
+from fleet.history.models import RolledDay, Visit, VisitDay, VisitHour
 
 # What a chart may ask for: every measured column.
 COLUMNS = frozenset(field.name for field in Visit._meta.get_fields()) - {"pk", "target_id", "at"}
+ROLLED: Final = frozenset(rollup.COLUMNS) - {"target_id", "at"}
 
 Row = list[float | int | None]  # [Unix time in s, a value per column]; None = not read
+
+
+class Pace(StrEnum):
+    """What a row is of."""
+
+    VISIT = "visit"
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def seconds(self) -> int:
+        """How long a row's period is; 0 for a visit."""
+        return {Pace.VISIT: 0, Pace.HOUR: 3600, Pace.DAY: 86_400}[self]
 
 
 def trend(target_id: int, since: datetime, until: datetime, columns: Sequence[str]) -> list[Row]:
@@ -22,9 +39,50 @@ def trend(target_id: int, since: datetime, until: datetime, columns: Sequence[st
     One query over the raw visits, which go back FleetSettings.raw_days (3 by default). A visit
     that got no answer is a row of None: a gap. Raises ValueError for an unknown column.
     """
-    unknown = set(columns) - COLUMNS
-    if unknown:
-        raise ValueError(f"no column {min(unknown)} in history; it has {sorted(COLUMNS)}")
+    _check(columns, COLUMNS)
     visits = Visit.objects.filter(target_id=target_id, at__gte=since, at__lt=until)
     second = Cast(Extract("at", "epoch"), FloatField())
     return [list(row) for row in visits.order_by("at").values_list(second, *columns)]
+
+
+def rolled(
+    target_id: int, since: datetime, until: datetime, columns: Sequence[str], pace: Pace
+) -> list[Row]:
+    """Return [Unix time of its begin, value, …] per hour or day, oldest first, ready for JSON.
+
+    What is rolled up is read as written, the rest worked out from the raw visits, so that the
+    newest hours are never missing: three queries. Periods without a visit have no row; the one
+    that `since` falls into is whole. Raises ValueError for an unknown column.
+    """
+    _check(columns, ROLLED)
+    since = _begin(since, pace)
+    newest = RolledDay.objects.aggregate(newest=Max("day"))["newest"]
+    live_from = max(since, rollup.bounds(newest)[1]) if newest else since
+    model = VisitHour if pace is Pace.HOUR else VisitDay
+    written = model.objects.filter(target_id=target_id, at__gte=since, at__lt=min(live_from, until))
+    second = Cast(Extract("at", "epoch"), FloatField())
+    rows = [list(row) for row in written.order_by("at").values_list(second, *columns)]
+    if live_from < until:
+        rows += _live(target_id, live_from, until, columns, pace)
+    return rows
+
+
+def _live(
+    target_id: int, since: datetime, until: datetime, columns: Sequence[str], pace: Pace
+) -> list[Row]:
+    read = rollup.live_hours if pace is Pace.HOUR else rollup.live_days
+    places = [rollup.COLUMNS.index(column) for column in columns]
+    at = rollup.COLUMNS.index("at")
+    found = read(target_id, since, until)
+    return [[row[at].timestamp(), *(row[place] for place in places)] for row in found]
+
+
+def _begin(at: datetime, pace: Pace) -> datetime:
+    """Give when the period that holds an instant began (UTC)."""
+    return at - timedelta(seconds=at.timestamp() % pace.seconds)
+
+
+def _check(columns: Sequence[str], allowed: frozenset[str]) -> None:
+    unknown = set(columns) - allowed
+    if unknown:
+        raise ValueError(f"no column {min(unknown)} in history; it has {sorted(allowed)}")

@@ -145,6 +145,11 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
             path(
                 "<int:target_id>/trend/<slug:name>/", trends.table, name="registry_pair_trend_table"
             ),
+            path(
+                "<int:target_id>/trend/<slug:name>/csv/",
+                trends.export,
+                name="registry_pair_trend_csv",
+            ),
             path("<int:target_id>/evidence/", evidence.show, name="registry_pair_evidence"),
             path("<int:target_id>/findings/", past_findings.show, name="registry_pair_past"),
             path(

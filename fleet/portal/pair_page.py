@@ -28,6 +28,7 @@ from fleet.inspections.terms import terms
 from fleet.portal import check_now, matrix, pair_list, reading
 from fleet.portal.conditions import Condition, conditions
 from fleet.portal.finding_list import SEVERITY_RANK
+from fleet.portal.ranges import RANGES
 from fleet.portal.reasons import in_words
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
 from fleet.registry.models import Pair, PolicyVersion, Target
@@ -115,6 +116,7 @@ def shell(rows: Rows, pair: Pair, view: str) -> dict[str, Any]:
         "may_edit": rows.may_edit(Pair, pair),
         "may_set_policy": rows.may_edit(PolicyVersion),
         "show_back_button": True,
+        "ranges": RANGES,
         "time_zone": timezone.get_current_timezone_name(),
         "progress": check_now.under_way(pair, timezone.now()),
     }

@@ -1,14 +1,16 @@
 """The trends' JSON and their table: values, limits, gaps, marks."""
 
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.utils import timezone
 
 from fleet.history import partitions
 from fleet.history.models import Visit
-from fleet.portal.trends import _broken, _gaps
+from fleet.history.rollup import roll_day
+from fleet.registry.models import PolicyVersion
 from tests.fleet.factories import make_finding, make_pair, make_person, make_state
 
 pytestmark = pytest.mark.django_db
@@ -42,10 +44,7 @@ def charts(client, pair, span="24h"):
 def test_without_history_every_chart_is_empty(operator):
     found = charts(operator, make_pair())
 
-    assert [(one["name"], one["now"], one["gaps"], one["marks"]) for one in found["charts"]] == [
-        ("rtt", "", [], []),
-        ("memory", "", [], []),
-    ]
+    assert {(one["now"], *one["gaps"], *one["marks"]) for one in found["charts"]} == {("",)}
     assert found["charts"][0]["sentence"] == "RTT, our probe to Redis: no reading in this time."
 
 
@@ -103,8 +102,9 @@ def test_a_silence_of_over_three_intervals_is_a_gap(operator):
 
     rtt = charts(operator, pair)["charts"][0]
 
-    spans = [(round((now.timestamp() - at) / 60) for at in gap) for gap in rtt["gaps"]]
-    assert [tuple(span) for span in spans] == [(29, 20), (19, 1)]
+    spans = [tuple(round((now.timestamp() - at) / 60) for at in gap[:2]) for gap in rtt["gaps"]]
+    assert spans == [(29, 20), (19, 1)]
+    assert {gap[2] for gap in rtt["gaps"]} == {"not checked"}
     assert rtt["series"][0]["values"] == [0.3, 0.3, None, 0.3, 0.3, None, 0.3]
 
 
@@ -130,7 +130,7 @@ def test_findings_are_marked_where_they_opened_and_resolved(operator):
     make_finding(pair, "pair.rtt", opened_at=now - timedelta(days=2))
     make_finding(pair, "redis.memory-headroom", opened_at=now - timedelta(hours=1))
 
-    rtt, memory = charts(operator, pair)["charts"]
+    rtt, memory, *_rest = charts(operator, pair)["charts"]
 
     assert [mark["tone"] for mark in rtt["marks"]] == ["warning", "resolved"]
     assert [mark["tone"] for mark in memory["marks"]] == ["critical"]
@@ -149,8 +149,8 @@ def test_the_range_is_one_that_exists(operator):
     pair, now = make_pair(), timezone.now()
     visit(pair, now - timedelta(hours=40), rtt_median_us=300)
 
-    assert charts(operator, pair, "3d")["charts"][0]["series"][0]["values"][0] == 0.3
-    assert charts(operator, pair, "2y")["charts"][0]["series"][0]["values"] == []
+    assert charts(operator, pair, "7d")["charts"][0]["series"][0]["values"] == [0.3, None]
+    assert charts(operator, pair, "century")["charts"][0]["series"][0]["values"] == []
 
 
 def test_the_table_has_an_hour_a_row_newest_first(operator):
@@ -174,33 +174,150 @@ def test_the_table_has_an_hour_a_row_newest_first(operator):
 def test_a_table_of_nothing_says_so(operator):
     pair = make_pair()
 
-    for name in ("rtt", "memory", "nonsense"):
+    for name in ("rtt", "memory"):
         text = operator.get(f"/admin/registry/pair/{pair.pk}/trend/{name}/").content.decode()
         assert "No reading in this time." in text
-
-
-@pytest.mark.parametrize(
-    ("points", "gaps"),
-    [
-        ([], []),
-        ([(0, None), (60, None)], []),
-        ([(0, 1), (180, 1), (360, 1), (540, 1), (600, 1)], []),
-        ([(0, 1), (181, 1), (600, 1)], [(0, 181), (181, 600)]),
-        ([(0, 1), (100, None), (200, 1), (400, 1)], [(0, 200), (200, 400), (400, 600)]),
-        ([(500, 1)], []),
-    ],
-)
-def test_gaps(points, gaps):
-    assert list(_gaps(points, (0, 600), 180)) == gaps
-
-
-def test_a_line_breaks_at_a_gap_and_skips_what_was_not_read():
-    points = [(0.0, 1.0), (60.0, None), (900.0, 2.0)]
-
-    assert _broken(points, [(0.0, 900.0)]) == [(0.0, 1.0), (1.0, None), (900.0, 2.0)]
+    assert operator.get(f"/admin/registry/pair/{pair.pk}/trend/nonsense/").status_code == 404
 
 
 def test_times_are_the_readers(client):
     client.force_login(make_person(time_zone="Asia/Tokyo"))
 
     assert charts(client, make_pair())["time_zone"] == "Asia/Tokyo"
+
+
+def ago(days: int, hour: int = 12) -> datetime:
+    """An hour of a day (UTC) some days before the fixed one of the rolled tests."""
+    return datetime(2026, 11, 20, hour, tzinfo=UTC) - timedelta(days=days)
+
+
+@pytest.fixture
+def noon():
+    with time_machine.travel(datetime(2026, 11, 20, 12, 30, tzinfo=UTC), tick=False):
+        yield timezone.now()
+
+
+def roll(now, *days):
+    for table in (partitions.HOURS, partitions.DAYS):
+        partitions.make(table, [now.date() - timedelta(days=n) for n in days])
+    for n in days:
+        roll_day(now.date() - timedelta(days=n), now)
+
+
+def read(line) -> list[tuple[float, float]]:
+    points = zip(line["at"], line["values"], strict=True)
+    return [(at, value) for at, value in points if value is not None]
+
+
+def test_a_week_is_hours_written_and_live_without_a_hole(operator, noon):
+    pair = make_pair()
+    for at, rtt_us in ((ago(3), 100), (ago(1), 200), (ago(0, 11), 300), (ago(0), 500)):
+        visit(pair, at, rtt_min_us=rtt_us - 50, rtt_median_us=rtt_us, rtt_max_us=rtt_us + 50)
+        visit(
+            pair,
+            at + timedelta(minutes=20),
+            rtt_min_us=rtt_us,
+            rtt_median_us=rtt_us + 100,
+            rtt_max_us=2 * rtt_us,
+        )
+    roll(noon, 3)
+
+    found = charts(operator, pair, "7d")
+    (line,) = found["charts"][0]["series"]
+
+    assert found["pace"] == "hour"
+    assert read(line) == [
+        (ago(3).timestamp(), 0.15),
+        (ago(1).timestamp(), 0.25),
+        (ago(0, 11).timestamp(), 0.35),
+        (ago(0).timestamp(), 0.55),
+    ]
+    assert [band[1:] for band in line["band"] if band[1] is not None] == [
+        [0.05, 0.2],
+        [0.15, 0.4],
+        [0.25, 0.6],
+        [0.45, 1.0],
+    ]
+
+
+def test_two_years_are_days(operator, noon):
+    pair = make_pair()
+    for n in (5, 4, 0):
+        visit(pair, ago(n), used_memory_bytes=100 + n, maxmemory_bytes=1000)
+    roll(noon, 5, 4)
+
+    memory = charts(operator, pair, "2y")["charts"][1]
+
+    (line,) = memory["series"]
+    assert read(line) == [
+        (ago(5, 0).timestamp(), 10.5),
+        (ago(4, 0).timestamp(), 10.4),
+        (ago(0, 0).timestamp(), 10.0),
+    ]
+    assert [gap[2] for gap in memory["gaps"]] == ["not checked"]
+
+
+def test_evictions_are_rises_and_a_restart_counts_from_zero(operator):
+    pair, now = make_pair(), timezone.now()
+    for minutes, evicted in ((9, 100), (8, 130), (7, 5), (2, 50), (1, 50)):
+        visit(pair, now - timedelta(minutes=minutes), evicted_keys=evicted)
+
+    chart = next(one for one in charts(operator, pair)["charts"] if one["name"] == "evictions")
+
+    values = [value for value in chart["series"][0]["values"] if value is not None]
+    assert values == [30, 5, 0]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"), [(1, "Redis did not answer"), (2, "our probe was blind"), (0, "not read")]
+)
+def test_a_gap_says_why_nothing_was_read(operator, outcome, why):
+    pair, now = make_pair(), timezone.now()
+    visit(pair, now - timedelta(minutes=20), rtt_median_us=300)
+    visit(pair, now - timedelta(minutes=10), outcome=outcome)
+    visit(pair, now - timedelta(minutes=1), rtt_median_us=300)
+
+    (gap,) = charts(operator, pair)["charts"][0]["gaps"]
+
+    assert gap[2] == why
+
+
+def test_the_csv_is_what_is_shown(operator, noon):
+    pair = make_pair(name="northwind-eu-0417")
+    visit(pair, ago(0, 11), rtt_median_us=300, emailengine_rtt_us=1100)
+    visit(pair, ago(0, 12), rtt_median_us=310)
+
+    answer = operator.get(f"/admin/registry/pair/{pair.pk}/trend/rtt/csv/", {"range": "24h"})
+
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer["Content-Disposition"] == f'attachment; filename="{pair.pk}-rtt-24h.csv"'
+    assert answer.content.decode().splitlines() == [
+        "at,EmailEngine to Redis (ms),probe to Redis (ms)",
+        "2026-11-20T11:00:00+00:00,1.1,0.3",
+        "2026-11-20T12:00:00+00:00,,0.31",
+    ]
+
+
+def test_what_happened_is_listed_newest_first_with_a_link(operator):
+    pair, now = make_pair(), timezone.now()
+    finding = make_finding(pair, "pair.rtt", opened_at=now - timedelta(hours=2), short="RTT 6 ms")
+    PolicyVersion.objects.create(
+        level="fleet", number=3, made_at=now - timedelta(hours=1), overrides={"pair.rtt": {}}
+    )
+
+    found = charts(operator, pair)
+
+    assert [(one["words"], one["url"]) for one in found["events"]] == [
+        ("Policy changed: Fleet, version 3", "/admin/policies/"),
+        ("Opened: RTT 6 ms", f"/f/{finding.pk}/"),
+    ]
+    assert [len(one["marks"]) for one in found["charts"]][:2] == [2, 0]
+
+
+@pytest.mark.parametrize("span", ["24h", "7d", "2y"])
+def test_a_trend_takes_few_queries(operator, django_assert_max_num_queries, span):
+    pair = make_pair()
+    visit(pair, timezone.now(), rtt_median_us=300)
+
+    with django_assert_max_num_queries(12):
+        charts(operator, pair, span)

@@ -17,10 +17,10 @@
 
   // --- What is drawn around the line
 
-  function drawGaps(plot, chart, words) {
+  function drawGaps(plot, chart) {
     const { ctx, bbox } = plot;
     ctx.save();
-    for (const [from, to] of chart.gaps) {
+    for (const [from, to, words] of chart.gaps) {
       const left = Math.max(plot.valToPos(from, "x", true), bbox.left);
       const right = Math.min(plot.valToPos(to, "x", true), bbox.left + bbox.width);
       if (right <= left) continue;
@@ -28,12 +28,12 @@
       ctx.globalAlpha = 0.6;
       ctx.fillRect(left, bbox.top, right - left, bbox.height);
       ctx.globalAlpha = 1;
-      if (right - left < 70 * devicePixelRatio) continue;
       ctx.fillStyle = token("--pk-quiet");
       ctx.font = scaled(font());
+      if (right - left < ctx.measureText(words).width + 8 * devicePixelRatio) continue;
       ctx.textAlign = "center";
       ctx.textBaseline = "bottom";
-      ctx.fillText(words.gap, (left + right) / 2, bbox.top + bbox.height - 3 * devicePixelRatio);
+      ctx.fillText(words, (left + right) / 2, bbox.top + bbox.height - 3 * devicePixelRatio);
     }
     ctx.restore();
   }
@@ -107,14 +107,26 @@
 
   // --- The chart
 
+  // The lines first, then the least and the most of the first one's band.
   function merged(series) {
-    if (series.length === 1) return [series[0].at, series[0].values];
-    return uPlot.join(series.map((one) => [one.at, one.values]), series.map(() => [2, 2]));
+    const tables = series.map((one) => [one.at, one.values]);
+    const { band } = series[0];
+    if (band.length) tables.push([band.map(([at]) => at), band.map(([, least]) => least), band.map(([, , most]) => most)]);
+    if (tables.length === 1) return tables[0];
+    return uPlot.join(tables, tables.map((table) => table.map(() => 2)));
+  }
+
+  function bandOf(chart) {
+    if (!chart.series[0].band.length) return { series: [], bands: [] };
+    const edge = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: false };
+    const first = chart.series.length + 1;
+    return { series: [edge, edge], bands: [{ series: [first + 1, first], fill: token("--pk-band") }] };
   }
 
   function topOf(chart) {
     let top = 0;
     for (const one of chart.series) for (const value of one.values) if (value > top) top = value;
+    for (const [, , most] of chart.series[0].band) if (most > top) top = most;
     // The first limit above the values is worth the room; a far one would flatten the line.
     const next = chart.limits.map((limit) => limit.value).find((value) => value >= top);
     const wanted = next !== undefined && next <= Math.max(top * 8, chart.unit === "%" ? 100 : 0)
@@ -124,7 +136,14 @@
 
   function write(value, unit) {
     if (unit === "%") return `${value}%`;
-    return `${value.toLocaleString("en")}\u202f${unit}`;
+    return `${value.toLocaleString("en")}${unit && "\u202f"}${unit}`;
+  }
+
+  // All that was asked for, also where nothing was read; else what a person zoomed to.
+  function whole(chart, data) {
+    const times = chart.series.flatMap((one) => [one.at[0], one.at.at(-1)]).filter((at) => at !== undefined);
+    const [first, last] = [Math.min(...times), Math.max(...times)];
+    return (_plot, from, to) => (from == null || (from <= first && to >= last) ? [data.from, data.to] : [from, to]);
   }
 
   function options(chart, data, width) {
@@ -134,14 +153,15 @@
       grid: { stroke: () => token("--pk-line"), width: 1 },
       ticks: { show: false },
     };
+    const band = bandOf(chart);
     return {
       width,
       height: HEIGHT,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.time_zone),
-      cursor: { sync: { key: "pk-trends" }, points: { size: 7 }, drag: { x: false, y: false } },
+      cursor: { sync: { key: "pk-trends", scales: ["x", null] }, points: { size: 7 }, drag: { x: true, y: false } },
       legend: { show: false },
-      padding: [10, 12, 0, 0],
-      scales: { x: { time: true, range: [data.from, data.to] }, y: { range: [0, topOf(chart)] } },
+      padding: [10, 24, 0, 0],
+      scales: { x: { time: true, range: whole(chart, data) }, y: { range: [0, topOf(chart)] } },
       axes: [
         { ...axis, grid: { show: false }, size: 26, gap: 4, space: 90, values: timesIn },
         { ...axis, size: 58, space: 34, values: (_plot, ticks) => ticks.map((tick) => write(tick, chart.unit)) },
@@ -153,9 +173,10 @@
         dash: place ? [4, 3] : undefined,
         points: { show: one.at.length < FEW, size: 5, fill: () => token(place ? "--pk-quiet" : "--pk-link") },
         spanGaps: false,
-      }))],
+      })), ...band.series],
+      bands: band.bands,
       hooks: {
-        drawClear: [(plot) => drawGaps(plot, chart, data.words)],
+        drawClear: [(plot) => drawGaps(plot, chart)],
         draw: [(plot) => { drawLimits(plot, chart); drawMarks(plot, chart); }],
         setCursor: [(plot) => showTip(plot, chart, data)],
       },
@@ -163,11 +184,22 @@
   }
 
   function timesIn(plot, ticks) {
-    const isLong = plot.scales.x.max - plot.scales.x.min > 30 * 3600;
-    const form = isLong
-      ? { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }
-      : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+    const span = plot.scales.x.max - plot.scales.x.min;
+    const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+    const day = { day: "numeric", month: "short" };
+    let form = clock;
+    if (span > 200 * 86400) form = { month: "short", year: "numeric" };
+    else if (span > 4 * 86400) form = day;
+    else if (span > 30 * 3600) form = { ...day, ...clock };
     return ticks.map((tick) => new Intl.DateTimeFormat("en-GB", { ...form, timeZone: plot.pkZone }).format(tick * 1000));
+  }
+
+  // Days are of UTC, as history counts them.
+  function instant(seconds, data) {
+    const form = data.pace === "day"
+      ? { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }
+      : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: data.time_zone };
+    return new Intl.DateTimeFormat("en-GB", form).format(seconds * 1000);
   }
 
   function showTip(plot, chart, data) {
@@ -178,14 +210,16 @@
       .filter(([, value]) => value != null);
     tip.hidden = values.length === 0;
     if (tip.hidden) return;
-    const at = new Intl.DateTimeFormat("en-GB", {
-      day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: data.time_zone,
-    }).format(plot.data[0][place] * 1000);
     const words = values.map(([label, value]) => {
       const number = write(Math.round(value * 100) / 100, chart.unit);
       return values.length > 1 ? `${label} ${number}` : number;
     });
-    tip.textContent = `${at}: ${words.join(", ")}`;
+    const lines = chart.series.length;
+    const [least, most] = [plot.data[lines + 1]?.[place], plot.data[lines + 2]?.[place]];
+    if (least != null && most != null) {
+      words.push(`${write(Math.round(least * 100) / 100, chart.unit)} – ${write(Math.round(most * 100) / 100, chart.unit)}`);
+    }
+    tip.textContent = `${instant(plot.data[0][place], data)}: ${words.join(", ")}`;
     const left = plot.cursor.left + plot.bbox.left / devicePixelRatio;
     const isRight = left > plot.width / 2;
     tip.style.left = isRight ? "auto" : `${left + 10}px`;
@@ -221,6 +255,7 @@
     room.replaceChildren();
     fillHead(box, chart);
     room.setAttribute("aria-label", chart.sentence);
+    if (!room.clientWidth) return; // folded away: drawn when it opens
     if (!chart.series.some((one) => one.at.length)) {
       const none = document.createElement("p");
       none.className = "pk-quiet";
@@ -256,6 +291,7 @@
           step(plot, by);
         }
       });
+      section.querySelector(".pk-morecharts")?.addEventListener("toggle", () => this.redraw());
       new ResizeObserver(() => this.resize()).observe(section);
       new MutationObserver(() => this.redraw()).observe(document.documentElement, { attributeFilter: ["class"] });
       document.body.addEventListener("pk-checked", () => this.load());
@@ -267,7 +303,8 @@
         button.setAttribute("aria-pressed", String(button.dataset.pkRange === range));
       }
       this.section.querySelector("[name=range]").value = range;
-      for (const table of this.section.querySelectorAll("details")) table.open = false;
+      for (const table of this.section.querySelectorAll(".pk-chart details")) table.open = false;
+      for (const link of this.section.querySelectorAll("[data-pk-csv]")) link.search = `?range=${range}`;
       this.load();
     }
 
@@ -282,8 +319,27 @@
     redraw() {
       if (!this.data) return;
       for (const chart of this.data.charts) {
-        draw(this.section.querySelector(`[data-pk-chart="${chart.name}"]`), chart, this.data);
+        const box = this.section.querySelector(`[data-pk-chart="${chart.name}"]`);
+        if (box) draw(box, chart, this.data);
       }
+      this.list();
+    }
+
+    // The marks in words, with a link to each.
+    list() {
+      const list = this.section.querySelector(".pk-events");
+      list.replaceChildren(...this.data.events.map((event) => {
+        const line = document.createElement("li");
+        const time = document.createElement("time");
+        time.dateTime = new Date(event.at * 1000).toISOString();
+        time.textContent = instant(event.at, { time_zone: this.data.time_zone });
+        const words = document.createElement(event.url ? "a" : "span");
+        if (event.url) words.href = event.url;
+        words.textContent = event.words;
+        line.append(time, " ", words);
+        return line;
+      }));
+      list.closest("details").hidden = !this.data.events.length;
     }
 
     resize() {

@@ -1,0 +1,380 @@
+"""The charts of one pair: from what history read to lines, bands, limits and gaps. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, Final
+
+from django.utils.translation import gettext as _
+
+from checks.policy import Policy
+from checks.render import THIN, duration, milliseconds, percent, size
+from checks.rule import Severity
+from fleet.history.trend import Pace
+
+Points = list[tuple[float, float | None]]
+Band = list[tuple[float, float | None, float | None]]  # [(Unix time, least, most), …]
+Write = Callable[[float], str]
+MIB: Final = 1024**2
+
+# What a chart reads: by visit, and by hour or day where another column stands for it there.
+BY_VISIT: Final = (
+    "rtt_median_us",
+    "emailengine_rtt_us",
+    "used_memory_bytes",
+    "maxmemory_bytes",
+    "last_save_age_s",
+    "submit_waiting_count",
+    "notify_waiting_count",
+    "api_response_us",
+    "connected_clients",
+    "fragmentation_ratio",
+    "rdb_changes_since_last_save",
+    "evicted_keys",
+)
+ROLLED: Final = {"last_save_age_s": "last_save_age_max_s"}
+# A period's extremes, drawn as a band around its mean.
+BANDS: Final = {
+    "rtt_median_us": ("rtt_min_us", "rtt_max_us"),
+    "used_memory_bytes": ("used_memory_min_bytes", "used_memory_max_bytes"),
+}
+HIGHEST: Final = {
+    "emailengine_rtt_us": "emailengine_rtt_max_us",
+    "submit_waiting_count": "submit_waiting_max_count",
+    "notify_waiting_count": "notify_waiting_max_count",
+    "api_response_us": "api_response_max_us",
+    "connected_clients": "connected_clients_max",
+    "fragmentation_ratio": "fragmentation_max_ratio",
+}
+
+
+# Why nothing was read: by a visit's outcome, or by what a period counted.
+SILENT, BLIND = 1, 2
+COUNTS: Final = ("visits_count", "silent_count", "blind_count")
+
+
+def columns(pace: Pace) -> tuple[str, ...]:
+    """Name the columns of history that the charts read at this pace."""
+    if pace is Pace.VISIT:
+        return (*BY_VISIT, "outcome")
+    extremes = [*(name for pair in BANDS.values() for name in pair), *HIGHEST.values()]
+    return (*(ROLLED.get(name, name) for name in BY_VISIT), *extremes, *COUNTS)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What history gave for one pair and one time: values by column, at the same instants."""
+
+    pace: Pace
+    since: float
+    until: float
+    every_s: float  # how often the pair is read
+    at: Sequence[float]
+    values: dict[str, Sequence[float | None]]
+
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[Sequence[float | None]],
+        pace: Pace,
+        edges: tuple[float, float],
+        every_s: float,
+    ) -> Reading:
+        """Turn rows of [Unix time, a value per column of columns(pace), …] round."""
+        names = columns(pace)
+        turned = list(zip(*rows, strict=True)) if rows else [()] * (len(names) + 1)
+        at = [value or 0.0 for value in turned[0]]
+        return cls(pace, *edges, every_s, at, dict(zip(names, turned[1:], strict=True)))
+
+    def points(self, name: str) -> Points:
+        """Give one column's values with their instants."""
+        column = name if self.pace is Pace.VISIT else ROLLED.get(name, name)
+        return list(zip(self.at, self.values[column], strict=True))
+
+    def band(self, name: str) -> Band:
+        """Give what lay between a period's least and highest; empty at the pace of visits."""
+        if self.pace is Pace.VISIT:
+            return []
+        least, most = BANDS.get(name, (name, HIGHEST.get(name, name)))
+        found = zip(self.at, self.values[least], self.values[most], strict=True)
+        return [(at, low, high) for at, low, high in found if low is not None and high is not None]
+
+    def why(self, start: float, end: float) -> str:
+        """Say why nothing was read between two readings."""
+        seen = {what for at, what in self._outcomes() if start < at < end}
+        if BLIND in seen:
+            return _("our probe was blind")
+        if SILENT in seen:
+            return _("Redis did not answer")
+        return _("not read") if seen else _("not checked")
+
+    def _outcomes(self) -> Iterator[tuple[float, float]]:
+        if self.pace is Pace.VISIT:
+            found = zip(self.at, self.values["outcome"], strict=True)
+            yield from ((at, what or 0) for at, what in found)
+            return
+        for at, *counts in zip(self.at, *(self.values[name] for name in COUNTS), strict=True):
+            answered, silent, blind = (count or 0 for count in counts)
+            yield at, 0 if answered else BLIND if blind >= silent else SILENT
+
+    def is_read(self, name: str) -> bool:
+        """Say whether a column holds any value."""
+        return any(value is not None for _at, value in self.points(name))
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart: points of [Unix time, value], None where the line breaks."""
+
+    label: str
+    points: Points
+    band: Band = field(default_factory=list)
+
+    @property
+    def now(self) -> float | None:
+        """The newest value."""
+        return next((value for _at, value in reversed(self.points) if value is not None), None)
+
+    def scaled(self, factor: float) -> Series:
+        """Give the same in another unit."""
+        points = [(at, None if value is None else value * factor) for at, value in self.points]
+        band: Band = [
+            (at, least and least * factor, most and most * factor) for at, least, most in self.band
+        ]
+        return Series(self.label, points, band)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart: lines, limits and gaps, in the unit its axis has, and the rules it shows."""
+
+    name: str
+    title: str
+    unit: str
+    write: Write
+    series: tuple[Series, ...]
+    limits: tuple[tuple[float, Severity], ...] = ()
+    rule_ids: tuple[str, ...] = ()
+    gaps: tuple[tuple[float, float, str], ...] = ()
+
+    @property
+    def now(self) -> str:
+        """The newest value in words; "" where there is none."""
+        value = self.series[0].now if self.series else None
+        return "" if value is None else self.write(value)
+
+    @property
+    def sentence(self) -> str:
+        """Say what the chart shows, for who cannot see it."""
+        values = [value for _at, value in self.series[0].points if value is not None]
+        if not values:
+            return _("%(title)s: no reading in this time.") % {"title": self.title}
+        return _("%(title)s: lowest %(low)s, highest %(high)s, now %(now)s.") % {
+            "title": self.title,
+            "low": self.write(min(values)),
+            "high": self.write(max(values)),
+            "now": self.now,
+        }
+
+
+def charts(read: Reading, policy: Policy) -> list[Chart]:
+    """Draw all charts of a pair, in the order its page shows them; the empty ones too."""
+    return [broken(chart, read) for chart in _charts(read, policy)]
+
+
+def _charts(read: Reading, policy: Policy) -> Iterator[Chart]:
+    yield _rtt(read, policy)
+    yield _memory(read, policy)
+    yield _snapshot_age(read)
+    yield _queues(read, policy)
+    yield _api(read, policy)
+    yield _fragmentation(read, policy)
+    yield _counted(read, "clients", _("Connected clients"), "connected_clients")
+    yield _counted(read, "changes", _("Changes since the last save"), "rdb_changes_since_last_save")
+    yield _evictions(read)
+
+
+def _line(read: Reading, name: str, label: str) -> Series:
+    return Series(label, read.points(name), read.band(name))
+
+
+def _rtt(read: Reading, policy: Policy) -> Chart:
+    has_theirs = read.is_read("emailengine_rtt_us")
+    own = _line(read, "rtt_median_us", _("probe to Redis")).scaled(1 / 1000)
+    lines: tuple[Series, ...] = (own,)
+    if has_theirs:
+        lines = (
+            _line(read, "emailengine_rtt_us", _("EmailEngine to Redis")).scaled(1 / 1000),
+            own,
+        )
+    return Chart(
+        "rtt",
+        _("RTT, EmailEngine to Redis") if has_theirs else _("RTT, our probe to Redis"),
+        "ms",
+        lambda value: milliseconds(value * 1000),
+        lines,
+        _limits(policy, "pair.rtt", "rtt_ms"),
+        ("pair.rtt", "redis.stall"),
+    )
+
+
+def _memory(read: Reading, policy: Policy) -> Chart:
+    rules = ("redis.memory-headroom", "redis.memory-forecast")
+    used = _line(read, "used_memory_bytes", _("used"))
+    ceilings = dict(read.points("maxmemory_bytes"))
+    if not any(ceilings.values()):
+        write: Write = lambda value: size(value * MIB)  # noqa: E731  the unit of the axis
+        title = _("Memory used, no maxmemory set")
+        return Chart("memory", title, "MiB", write, (used.scaled(1 / MIB),), (), rules)
+    share = Series(
+        used.label,
+        [(at, _share(value, ceilings.get(at))) for at, value in used.points],
+        [
+            (at, low, high)
+            for at, least, most in used.band
+            if (low := _share(least, ceilings.get(at))) is not None
+            and (high := _share(most, ceilings.get(at))) is not None
+        ],
+    )
+    return Chart(
+        "memory",
+        _("Memory, share of maxmemory"),
+        "%",
+        lambda value: percent(value / 100),
+        (share,),
+        _limits(policy, "redis.memory-headroom", "used_ratio", 100),
+        rules,
+    )
+
+
+def _share(value: float | None, ceiling: float | None) -> float | None:
+    return 100 * value / ceiling if value is not None and ceiling else None
+
+
+def _snapshot_age(read: Reading) -> Chart:
+    points = read.points("last_save_age_s")
+    oldest_s = max((value for _at, value in points if value is not None), default=0.0)
+    unit, seconds = next((one for one in AGES if oldest_s >= 2 * one[1]), AGES[-1])
+    write: Write = lambda value: duration(value * seconds)  # noqa: E731  the unit of the axis
+    age = Series(_("age"), points).scaled(1 / seconds)
+    rules = ("redis.rdb-fresh", "redis.rdb-last-status")
+    return Chart("snapshot", _("Age of the last snapshot"), unit, write, (age,), (), rules)
+
+
+AGES: Final = (("d", 86_400), ("h", 3600), ("min", 60))
+
+
+def _queues(read: Reading, policy: Policy) -> Chart:
+    lines = [_line(read, "submit_waiting_count", _("submit"))]
+    if read.is_read("notify_waiting_count"):
+        lines.append(_line(read, "notify_waiting_count", _("notify")))
+    return Chart(
+        "queues",
+        _("Jobs waiting, submit and notify"),
+        "",
+        _count,
+        tuple(lines),
+        _limits(policy, "emailengine.queue-size", "waiting_count"),
+        ("emailengine.queue-size", "emailengine.queue-workers", "emailengine.processing-rate"),
+    )
+
+
+def _api(read: Reading, policy: Policy) -> Chart:
+    return Chart(
+        "api",
+        _("EmailEngine, answer of /health"),
+        "ms",
+        lambda value: milliseconds(value * 1000),
+        (_line(read, "api_response_us", _("/health")).scaled(1 / 1000),),
+        _limits(policy, "emailengine.api-response", "response_s", 1000),
+        ("emailengine.api-response", "emailengine.reachable"),
+    )
+
+
+def _fragmentation(read: Reading, policy: Policy) -> Chart:
+    limits: Any = policy["redis.fragmentation"].limits
+    return Chart(
+        "fragmentation",
+        _("Fragmentation"),
+        "×",
+        lambda value: f"{value:.2f}{THIN}×",
+        (_line(read, "fragmentation_ratio", _("fragmentation")),),
+        ((limits.most_fragmentation_times, Severity.INFO),),
+        ("redis.fragmentation",),
+    )
+
+
+def _counted(read: Reading, name: str, title: str, column: str) -> Chart:
+    return Chart(name, title, "", _count, (_line(read, column, title),))
+
+
+def _evictions(read: Reading) -> Chart:
+    """Draw how many keys went between two readings; after a gap or first sight nothing is told."""
+    rises: Points = list(
+        rises_of(read.points("evicted_keys"), max(read.every_s, read.pace.seconds) * 3)
+    )
+    rule = ("redis.evicted-keys",)
+    title = _("Keys evicted between readings")
+    return Chart("evictions", title, "", _count, (Series(_("evicted"), rises),), (), rule)
+
+
+def rises_of(
+    points: Iterable[tuple[float, float | None]], most_s: float
+) -> Iterator[tuple[float, float | None]]:
+    """Give a counter's rises between readings at most `most_s` apart; a fall is a restart at 0."""
+    read = [(at, value) for at, value in points if value is not None]
+    for (before, old), (at, new) in pairwise(read):
+        if at - before <= most_s:
+            yield at, new - old if new >= old else new
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _limits(
+    policy: Policy, rule_id: str, stem: str, factor: float = 1
+) -> tuple[tuple[float, Severity], ...]:
+    """Take the two limits of a rule, `warn_<stem>` and `critical_<stem>`, in the chart's unit."""
+    limits: Any = policy[rule_id].limits
+    names = ((f"warn_{stem}", Severity.WARNING), (f"critical_{stem}", Severity.CRITICAL))
+    return tuple(
+        (getattr(limits, name) * factor, how) for name, how in names if hasattr(limits, name)
+    )
+
+
+def broken(chart: Chart, read: Reading) -> Chart:
+    """Find a chart's gaps, break its lines there, and leave out what was not read."""
+    pace_s = max(read.every_s * 3, read.pace.seconds * 1.5)
+    all_points = sorted(
+        (point for one in chart.series for point in one.points), key=lambda point: point[0]
+    )
+    gaps = [(*gap, read.why(*gap)) for gap in gaps_of(all_points, read.until, pace_s)]
+    series = tuple(_broken(one, read.until, pace_s) for one in chart.series)
+    return replace(chart, series=series, gaps=tuple(gaps))
+
+
+def _broken(series: Series, until: float, pace_s: float) -> Series:
+    gaps = list(gaps_of(series.points, until, pace_s))
+    breaks: Band = [(start + 1, None, None) for start, _end in gaps] if series.band else []
+    band = sorted([*series.band, *breaks], key=lambda row: row[0])
+    return Series(series.label, break_at(series.points, gaps), band)
+
+
+def gaps_of(points: Points, until: float, pace_s: float) -> Iterator[tuple[float, float]]:
+    """Find the stretches without a reading; what lies before the first one ever is none."""
+    read = [at for at, value in points if value is not None]
+    if not read:
+        return
+    for last, at in pairwise([*read, until]):
+        if at - last > pace_s:
+            yield last, at
+
+
+def break_at(points: Points, gaps: Iterable[tuple[float, float]]) -> Points:
+    """Leave out what was not read, and break the line at each gap."""
+    breaks = [(start + 1, None) for start, _end in gaps]
+    read = [(at, value) for at, value in points if value is not None]
+    return sorted([*read, *breaks], key=lambda point: point[0])
