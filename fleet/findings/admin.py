@@ -1,4 +1,4 @@
-"""Findings in the admin: three saved views, and the page of one. Nobody edits a finding by hand."""
+"""Findings, waivers and maintenance in the admin: lists with views, and pages. No row is edited."""
 
 from __future__ import annotations
 
@@ -10,8 +10,19 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy
 
-from fleet.findings.models import Finding
-from fleet.portal import acknowledge, filters, finding_list, finding_page
+from fleet.findings.models import Finding, MaintenanceWindow, Waiver
+from fleet.portal import (
+    acknowledge,
+    filters,
+    finding_list,
+    finding_page,
+    maintenance_form,
+    maintenance_list,
+    waiver_filters,
+    waiver_form,
+    waiver_list,
+    waiver_page,
+)
 from fleet.portal.row_list import CappedPaginator, RowListAdmin
 
 
@@ -39,8 +50,9 @@ class FindingAdmin(RowListAdmin):
         filters.EnvironmentFilter,
         filters.ZoneFilter,
         filters.SinceFilter,
+        filters.WaiverFilter,
     )
-    list_select_related = ("target__tenant",)
+    list_select_related = ("target__tenant", "waiver")
     search_fields = ("message", "rule_id", "target__name", "target__tenant__name")
     search_help_text = gettext_lazy("Message, rule, pair or tenant")
     ordering = finding_list.ORDER
@@ -81,3 +93,122 @@ class FindingAdmin(RowListAdmin):
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         return finding_page.show(request, int(object_id) if object_id.isdecimal() else 0)
+
+
+class _Register(RowListAdmin):
+    """Rows that pages of their own add and end: the admin lists them, in views."""
+
+    list_before_template = "portal/findings/chips.html"
+    actions = None
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody: what was signed stands as it is."""
+        return False
+
+
+@admin.register(Waiver)
+class WaiverAdmin(_Register):
+    """Waivers in force, the first to end on top; those that wait, that end soon and that ended."""
+
+    row_list = waiver_list.WaiverList
+    list_title = gettext_lazy("Waivers")
+    list_display = (
+        waiver_list.rule_cell,
+        waiver_list.scope_cell,
+        waiver_list.covers_cell,
+        waiver_list.why_cell,
+        waiver_list.who_cell,
+        waiver_list.until_cell,
+    )
+    list_filter = (
+        waiver_filters.WaiverViewFilter,
+        waiver_filters.OwnTenantFilter,
+        waiver_filters.WaivedRuleFilter,
+        waiver_filters.WaiverKindFilter,
+        waiver_filters.ReachFilter,
+    )
+    list_select_related = ("tenant", "target", "requested_by", "approved_by")
+    search_fields = ("rule_id", "reason", "target__name", "tenant__name")
+    search_help_text = gettext_lazy("Rule, reason, pair or tenant")
+    ordering = ("expires_at", "pk")
+
+    def above(self, request: HttpRequest) -> dict[str, Any]:
+        """Give the views."""
+        return waiver_list.chips(request)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask for one, with what it would cover beside the form."""
+        return waiver_form.add(request)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the page of one."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return waiver_page.show(request, int(object_id) if object_id.isdecimal() else 0)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add what can be done with one."""
+        acts = [
+            path(
+                f"<int:waiver_id>/{what}/",
+                waiver_page.act,
+                {"what": what},
+                name=f"findings_waiver_{what}",
+            )
+            for what in waiver_page.ACTS
+        ]
+        return [*acts, *super().get_urls()]
+
+
+@admin.register(MaintenanceWindow)
+class MaintenanceAdmin(_Register):
+    """Windows under way, to come and over, the newest on top."""
+
+    row_list = maintenance_list.WindowList
+    list_title = gettext_lazy("Maintenance")
+    list_display = (
+        maintenance_list.scope_cell,
+        maintenance_list.state_cell,
+        maintenance_list.times_cell,
+        maintenance_list.why_cell,
+    )
+    list_filter = (waiver_filters.WindowViewFilter, waiver_filters.OwnTenantFilter)
+    list_select_related = ("tenant", "made_by")
+    search_fields = ("reason", "tenant__name", "label_name", "label_value", "targets__name")
+    search_help_text = gettext_lazy("Reason, tenant, label or pair")
+    ordering = maintenance_list.ORDER
+
+    def above(self, request: HttpRequest) -> dict[str, Any]:
+        """Give the views."""
+        return maintenance_list.chips(request)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Make one."""
+        return maintenance_form.add(request)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the page of one."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return maintenance_list.show(request, int(object_id) if object_id.isdecimal() else 0)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add how one ends early."""
+        name = "findings_maintenancewindow_end"
+        return [path("<int:window_id>/end/", maintenance_list.end, name=name), *super().get_urls()]

@@ -13,6 +13,9 @@ from fleet.findings.models import Finding, Transition, Waiver
 from fleet.registry.arrays import rows_of
 
 Cause, Severity = Transition.Cause, Finding.Severity
+# An open finding counts where nothing covers it; else it is counted apart.
+COUNTED: Final = Q(state=Finding.State.OPEN, waiver=None)
+WAIVED: Final = Q(state=Finding.State.OPEN, waiver__isnull=False)
 # What a waiver of this severity accepts.
 UP_TO: Final = {
     Severity.WARNING.value: (Severity.INFO.value, Severity.WARNING.value),

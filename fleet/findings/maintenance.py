@@ -49,6 +49,13 @@ class Plan:
         object.__setattr__(self, "scope", scope.value)
 
 
+class Over(NamedTuple):
+    """A window under way."""
+
+    window_id: int
+    until: datetime
+
+
 class Silence(NamedTuple):
     """One target's time of silence, which has ended: windows that met count as one."""
 
@@ -69,11 +76,11 @@ AND CASE w.scope
 END
 """
 SILENCED: Final = f"""
-SELECT t.id, max(w.ends_at)
+SELECT DISTINCT ON (t.id) t.id, w.id, w.ends_at
 FROM findings_maintenancewindow w JOIN registry_target t ON {HOLDS}
 WHERE w.starts_at <= %b AND w.ends_at > %b AND (w.ended_at IS NULL OR w.ended_at > %b)
   AND t.id = ANY(%b::int8[])
-GROUP BY t.id
+ORDER BY t.id, w.ends_at DESC, w.id
 """  # noqa: S608  our own condition
 # Windows that ended lately, and those that met or overlapped them, target by target.
 ENDED: Final = f"""
@@ -95,14 +102,15 @@ ORDER BY target_id
 
 def silenced(target_ids: Collection[int], now: datetime) -> set[int]:
     """Give those of these targets about which mail waits now. One query."""
-    return set(silenced_until(target_ids, now))
+    return set(over(target_ids, now))
 
 
-def silenced_until(target_ids: Collection[int], now: datetime) -> dict[int, datetime]:
-    """Give until when mail waits, by target: of overlapping windows the last. One query."""
+def over(target_ids: Collection[int], now: datetime) -> dict[int, Over]:
+    """Give the window over each silent target: of overlapping ones the last to end. One query."""
     if not target_ids:
         return {}
-    return dict(rows_of(SILENCED, [now, now, now, list(target_ids)]))
+    found = rows_of(SILENCED, [now, now, now, list(target_ids)])
+    return {target_id: Over(window_id, until) for target_id, window_id, until in found}
 
 
 def ended_since(since: datetime, now: datetime) -> list[Silence]:

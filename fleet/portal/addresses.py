@@ -29,6 +29,7 @@ FINDING_FILTERS = (
     "environment",
     "zone",
     "since",  # "24h": scored, and in its state for less than a day
+    "waiver",  # its id
     "q",
 )
 
@@ -51,6 +52,28 @@ def pair(target_id: int) -> str:
 def finding(finding_id: int) -> str:
     """Give the page of one finding."""
     return reverse("admin:findings_finding_change", args=[finding_id])
+
+
+def waiver(waiver_id: int) -> str:
+    """Give the page of one waiver."""
+    return reverse("admin:findings_waiver_change", args=[waiver_id])
+
+
+def waivers(view: str = "") -> str:
+    """Give the list of waivers: those in force unless another view is named."""
+    url = reverse("admin:findings_waiver_changelist")
+    return f"{url}?{urlencode({'view': view})}" if view else url
+
+
+def maintenance(window_id: int) -> str:
+    """Give the page of one maintenance window."""
+    return reverse("admin:findings_maintenancewindow_change", args=[window_id])
+
+
+def maintenances(view: str = "") -> str:
+    """Give the list of maintenance windows: those under way unless another view is named."""
+    url = reverse("admin:findings_maintenancewindow_changelist")
+    return f"{url}?{urlencode({'view': view})}" if view else url
 
 
 def attest(target_id: int, key: str) -> str:

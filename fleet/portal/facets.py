@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from django.db.models import Count
 
+from fleet.findings.cover import WAIVED as IS_WAIVED
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
 from fleet.portal.kept import kept
@@ -31,9 +33,15 @@ class PairFacets:
     versions: Counter[str] = field(default_factory=Counter)
 
 
+WAIVED: Final = "waived"  # a view beside the states of a finding
+
+
 @dataclass
 class FindingFacets:
-    """Live findings of unarchived pairs: open and pending ones by severity, open ones by rule."""
+    """Live findings of unarchived pairs: by state and severity, the open ones by rule too.
+
+    Those that are waived count in the state WAIVED alone.
+    """
 
     by_state: dict[str, Counter[str]] = field(default_factory=dict)
     rules: Counter[str] = field(default_factory=Counter)
@@ -121,10 +129,11 @@ def _count_findings(rows: Rows) -> FindingFacets:
         .exclude(target__state=Target.State.ARCHIVED)
         .order_by()
         .values_list("state", "severity", "rule_id")
-        .annotate(count=Count("pk"))
+        .annotate(count=Count("pk", filter=~IS_WAIVED), waived=Count("pk", filter=IS_WAIVED))
     )
     facets = FindingFacets()
-    for state, severity, rule_id, count in groups:
+    for state, severity, rule_id, count, waived in groups:
+        facets.by_state.setdefault(WAIVED, Counter())[severity] += waived
         facets.by_state.setdefault(state, Counter())[severity] += count
         if state == Finding.State.OPEN:
             facets.rules[rule_id] += count

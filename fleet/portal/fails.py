@@ -15,6 +15,7 @@ from checks import remedy
 from checks.catalog import BY_ID
 from checks.facts import Engine
 from checks.rule import Kind, Rule
+from fleet.findings.cover import COUNTED
 from fleet.findings.models import Finding
 from fleet.portal import addresses
 from fleet.registry.models import Target
@@ -88,9 +89,9 @@ class FailedRule:
 
 
 def groups(findings: QuerySet[Finding]) -> list[Group]:
-    """Group the open findings that are scored. One query."""
+    """Group the open findings that are scored and not waived. One query."""
     found = (
-        findings.filter(state=Finding.State.OPEN, severity__in=RANKS)
+        findings.filter(COUNTED, severity__in=RANKS)
         .exclude(target__state=Target.State.ARCHIVED)
         .order_by()
         .values_list("rule_id", "kind", "cause", "severity")

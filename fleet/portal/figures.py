@@ -45,6 +45,19 @@ def clock(at: datetime) -> str:
     return f"{date_format(local, 'H:i')} {local.tzname()}"
 
 
+def day(at: datetime) -> str:
+    """Write the day in the reader's time zone: `12 Dec`, with its year where that is another."""
+    local = timezone.localtime(at)
+    is_this_year = local.year == timezone.localtime().year
+    return date_format(local, "j M" if is_this_year else "j M Y")
+
+
+def clock_or_day(at: datetime) -> str:
+    """Write an instant to come: `15:30 UTC` today, `12 Dec, 15:30 UTC` on another day."""
+    is_today = timezone.localdate(at) == timezone.localdate()
+    return clock(at) if is_today else f"{day(at)}, {clock(at)}"
+
+
 def age(at: datetime, now: datetime, *, is_long: bool = False) -> SafeString:
     """Give an age as <time>, with the instant as its title."""
     seconds = (now - at).total_seconds()

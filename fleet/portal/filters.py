@@ -16,6 +16,7 @@ from checks.catalog import BY_ID
 from checks.facts import ENGINE_LABELS, REASONS, Engine
 from checks.remedy import title as rule_title
 from checks.rule import Kind
+from fleet.findings.cover import COUNTED, WAIVED
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
 from fleet.portal import facets
@@ -112,6 +113,7 @@ class TenantFilter(SelectFilter):
     title = _("tenant")
     parameter_name = "tenant"
     template = "portal/filter_tenant.html"
+    path = "target__tenant"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         value = self.used_parameters.get(self.parameter_name) or ""
@@ -124,9 +126,9 @@ class TenantFilter(SelectFilter):
         value = self.value()
         if not value:
             return queryset
-        chosen = Q(target__tenant__name__iexact=value)
+        chosen = Q(**{f"{self.path}__name__iexact": value})
         if value.isdecimal():
-            chosen |= Q(target__tenant=value)
+            chosen |= Q(**{self.path: value})
         return queryset.filter(chosen)
 
     def typed(self) -> str:
@@ -286,16 +288,40 @@ class KindFilter(SelectFilter):
 
 
 class FindingStateFilter(SelectFilter):
-    """Open findings, unless another view is chosen."""
+    """Open findings that are not waived, unless another view is chosen."""
 
     title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        return Finding.State.choices
+        return [*Finding.State.choices, (facets.WAIVED, _("Waived"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(state=self.value() or Finding.State.OPEN)
+        value = self.value() or Finding.State.OPEN
+        views = {Finding.State.OPEN.value: COUNTED, facets.WAIVED: WAIVED}
+        return queryset.filter(views.get(value, Q(state=value)))
+
+
+class WaiverFilter(SelectFilter):
+    """What one waiver covers, or covered when it was resolved: a link from its page leads here."""
+
+    title = _("waiver")
+    parameter_name = "waiver"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        value = self.used_parameters.get(self.parameter_name)
+        return [(value, f"#{value}")] if value else []
+
+    def has_output(self) -> bool:
+        """Show it only where a link narrowed to one: nobody knows waivers by number."""
+        return bool(self.value())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if not value:
+            return queryset
+        is_number = value.isdecimal() and len(value) < 18
+        return queryset.filter(waiver=value) if is_number else queryset.none()
 
 
 class SinceFilter(SelectFilter):

@@ -53,6 +53,8 @@ def severity_cell(finding: Finding) -> SafeString:
     """Show the severity, and below it what is so of a finding that is not simply open."""
     severity = marks.mark(finding.severity)
     now = finding.now  # type: ignore[attr-defined]
+    if finding.state == Finding.State.OPEN and finding.waiver:
+        severity = marks.waived(finding.severity, finding.waiver.expires_at)
     states = [] if finding.state == Finding.State.OPEN else [finding.state]
     states += [one.mark for one in conditions(finding, now)]
     if not states:
@@ -91,9 +93,10 @@ def pair_cell(finding: Finding) -> SafeString:
 @admin.display(description=gettext_lazy("Observed, required"))
 def values_cell(finding: Finding) -> SafeString:
     """Show observed in the severity's colour, required below."""
+    is_counted = finding.state == Finding.State.OPEN and finding.waiver_id is None
     return format_html(
         '<span class="pk-line1"><b class="pk-{}">{}</b></span><span class="pk-line2">{}</span>',
-        marks.tone(finding.severity) if finding.state == Finding.State.OPEN else "note",
+        marks.tone(finding.severity) if is_counted else "note",
         finding.observed,
         _("wanted: %(required)s") % {"required": finding.required},
     )
@@ -118,6 +121,7 @@ def chips(request: HttpRequest) -> dict[str, Any]:
         "views": [
             _view(Finding.State.OPEN, found.count("open"), view),
             _view(Finding.State.PENDING, found.count("pending"), view),
+            _view(facets.WAIVED, found.count(facets.WAIVED), view, _("Waived")),
             _view(Finding.State.RESOLVED, None, view),
         ],
         "severities": [
@@ -134,10 +138,10 @@ def chips(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _view(state: Finding.State, count: int | None, current: str) -> dict[str, Any]:
+def _view(state: str, count: int | None, current: str, word: str = "") -> dict[str, Any]:
     return {
-        "word": state.label,
+        "word": word or Finding.State(state).label,
         "count": count,
-        "url": addresses.findings(state=state.value),
-        "is_current": state.value == current,
+        "url": addresses.findings(state=state),
+        "is_current": state == current,
     }

@@ -15,6 +15,7 @@ from checks.catalog import BY_ID
 from checks.remedy import title
 from checks.render import duration, milliseconds, percent, size
 from checks.rule import JSON, Rule
+from fleet.findings.cover import COUNTED
 from fleet.findings.models import Finding
 from fleet.inspections.acknowledge import may_accept
 from fleet.portal import addresses, pair_list, pair_page, reading
@@ -44,6 +45,7 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         "target__zone",
         "target__pair",
         "target__pair_state",
+        "waiver",
         pk=finding_id,
     )
     pair: Pair = finding.target.pair
@@ -76,6 +78,7 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         "may_answer": may_answer(rows, finding),
         "until_choices": choices(finding),
         "until_default": DEFAULT,
+        "may_waive": rows.may_edit(Finding, finding),
     }
 
 
@@ -87,7 +90,7 @@ def _confirmed(rule: Rule | None) -> str:
 
 def _others(rows: Rows, finding: Finding) -> int:
     """Count the other pairs that fail the same rule now."""
-    same = rows.of(Finding).filter(rule_id=finding.rule_id, state=Finding.State.OPEN)
+    same = rows.of(Finding).filter(COUNTED, rule_id=finding.rule_id)
     return (
         same.exclude(target=finding.target_id).exclude(target__state=Target.State.ARCHIVED).count()
     )

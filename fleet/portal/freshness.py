@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Aggregate, Count, Max, Min, Q
 
 from checks.rule import Cadence
-from fleet.portal.scoped_admin import Rows
 from fleet.registry.current import fleet_settings
 from fleet.registry.intervals import Intervals, interval_s
 from fleet.registry.models import Target
@@ -39,25 +39,35 @@ class Freshness:
         return self.read_count < self.active_count
 
 
-def freshness(rows: Rows, now: datetime) -> Freshness:
-    """Return how fresh the readings of active pairs are. Two queries."""
-    late = late_pairs(fleet_settings().intervals, now)
+def columns(now: datetime) -> dict[str, Aggregate]:
+    """Give what tells how fresh a group of targets is, to annotate it with. One query.
+
+    In the order of Freshness' fields.
+    """
+    active = Q(state=Target.State.ACTIVE)
+    late = active & late_pairs(fleet_settings().intervals, now)
     checked = "pair_state__checked_at"
-    found = (
-        rows.of(Target)
-        .filter(state=Target.State.ACTIVE)
-        .aggregate(
-            active=Count("pk"),
-            read=Count(checked),
-            late=Count("pk", filter=late),
-            zones=ArrayAgg("zone__slug", filter=late, distinct=True, default=[]),
-            oldest=Min(checked),
-            newest=Max(checked),
-        )
-    )
-    zones = tuple(sorted(found["zones"]))
+    return {
+        "active": Count("pk", filter=active),
+        "read": Count(checked, filter=active),
+        "late": Count("pk", filter=late),
+        "late_zones": ArrayAgg("zone__slug", filter=late, distinct=True, default=[]),
+        "oldest": Min(checked, filter=active),
+        "newest": Max(checked, filter=active),
+    }
+
+
+def together(parts: Sequence[Freshness]) -> Freshness:
+    """Add several groups up."""
+    oldest = (one.oldest_at for one in parts if one.oldest_at)
+    newest = (one.newest_at for one in parts if one.newest_at)
     return Freshness(
-        found["active"], found["read"], found["late"], zones, found["oldest"], found["newest"]
+        sum(one.active_count for one in parts),
+        sum(one.read_count for one in parts),
+        sum(one.late_count for one in parts),
+        tuple(sorted({zone for one in parts for zone in one.late_zones})),
+        min(oldest, default=None),
+        max(newest, default=None),
     )
 
 

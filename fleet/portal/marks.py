@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Final
 
@@ -10,7 +11,10 @@ from django.templatetags.static import static
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from fleet.portal import figures
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ MARKS: Final[dict[str, Mark]] = {
     "pending": Mark(NOTE, _("Pending")),
     "flapping": Mark(NOTE, _("Flapping")),
     "acknowledged": Mark(NOTE, _("Acknowledged")),
+    "waived": Mark(NOTE, _("Waived")),
+    "maintenance": Mark(NOTE, _("Maintenance")),
     "withdrawn": Mark(NOTE, _("Withdrawn")),
     "paused": Mark(NOTE, _("Paused")),
     "archived": Mark(NOTE, _("Archived")),
@@ -73,6 +79,26 @@ def mark(state: str, word: str = "", *, is_dim: bool = False) -> SafeString:
         " pk-dim" if is_dim else "",
         svg(found.tone),
         word or found.word,
+    )
+
+
+def waived(severity: str, until: datetime) -> SafeString:
+    """Give the severity's symbol in the colour of a note, and until when it is waived."""
+    words = gettext("Waived until %(day)s") % {"day": figures.day(until)}
+    return format_html(
+        '<span class="pk-mark pk-note">{}<span>{}</span></span>',
+        svg(MARKS[severity].tone),
+        figures.time_tag(until, words),
+    )
+
+
+def silent(until: datetime) -> SafeString:
+    """Say in the colour of a note until when mail waits."""
+    words = gettext("Maintenance until %(at)s") % {"at": figures.clock_or_day(until)}
+    return format_html(
+        '<span class="pk-mark pk-note">{}<span>{}</span></span>',
+        svg(NOTE),
+        figures.time_tag(until, words),
     )
 
 

@@ -15,6 +15,7 @@ from checks.catalog import RULES
 from checks.policy import Policy
 from checks.remedy import observed, required, title
 from checks.rule import Kind, Outcome, Rule, Severity, Verdict
+from fleet.findings.models import Finding, Waiver
 from fleet.inspections.waiting import waiting_for
 from fleet.portal import addresses
 from fleet.portal.reading import Reading
@@ -32,6 +33,8 @@ OUTCOMES: Final = (
     "disabled",
 )
 FAILS: Final = frozenset({"critical", "warning", "info"})
+WAIVED: Final = "waived"
+ORDER: Final = (*OUTCOMES[:3], WAIVED, *OUTCOMES[3:])
 CALM: Final = frozenset({"pass", "not_applicable", "disabled"})
 SHOWN_PASSES = 8  # the others fold away, as do those that do not apply
 
@@ -57,16 +60,19 @@ class Line:
     reason: str = ""
     act: Act | None = None
     finding_id: int | None = None
+    waiver: Waiver | None = None
     is_folded: bool = False
 
     @property
     def is_fail(self) -> bool:
-        """Tell whether the rule fails, at any severity."""
-        return self.outcome in FAILS
+        """Tell whether the rule fails, at any severity, and counts."""
+        return self.outcome in FAILS and self.waiver is None
 
     @property
     def chip(self) -> str:
         """The chip that this row belongs to."""
+        if self.waiver:
+            return WAIVED
         return "fail" if self.is_fail else self.outcome
 
     @property
@@ -129,10 +135,10 @@ class Matrix:
         )
 
 
-def build(pair: Pair, reading: Reading, finding_ids: Mapping[str, int], policy: Policy) -> Matrix:
+def build(pair: Pair, reading: Reading, findings: Mapping[str, Finding], policy: Policy) -> Matrix:
     """Put the latest verdicts of a pair in order; a rule never judged is not verified."""
-    lines = [_line(rule, pair, reading, finding_ids, policy) for rule in RULES]
-    lines.sort(key=lambda line: OUTCOMES.index(line.outcome))
+    lines = [_line(rule, pair, reading, findings.get(rule.id), policy) for rule in RULES]
+    lines.sort(key=lambda line: ORDER.index(WAIVED if line.waiver else line.outcome))
     counts = Counter(line.chip for line in lines)
     counts.update("requirement" if line.is_requirement else "operation" for line in lines)
     return Matrix(tuple(_folded(lines)), counts)
@@ -148,21 +154,23 @@ def outcome_word(verdict: Verdict | None) -> str:
 
 
 def _line(
-    rule: Rule, pair: Pair, reading: Reading, finding_ids: Mapping[str, int], policy: Policy
+    rule: Rule, pair: Pair, reading: Reading, finding: Finding | None, policy: Policy
 ) -> Line:
     limits = policy[rule.id].limits
     verdict = reading.verdicts.get(rule.id)
     seen = observed(rule, verdict, limits) if verdict else _("not judged yet")
+    outcome = outcome_word(verdict)
     return Line(
         rule=rule,
         title=title(rule, limits),
-        outcome=outcome_word(verdict),
+        outcome=outcome,
         observed=seen,
         required=required(rule, verdict.evidence if verdict else None, limits),
         read_at=reading.read_at(rule) if verdict else None,
         reason=f"{in_words(verdict.reason)}" if verdict and verdict.reason else "",
         act=_act(pair, rule, verdict),
-        finding_id=finding_ids.get(rule.id),
+        finding_id=finding.pk if finding else None,
+        waiver=finding.waiver if finding and outcome in FAILS else None,
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Func, IntegerField, QuerySet, Subquery
+from django.db.models import Func, IntegerField, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
+from fleet.findings.cover import COUNTED
 from fleet.findings.models import Finding, Transition
 from fleet.portal import addresses
 from fleet.portal.figures import long_age
@@ -57,8 +58,9 @@ def moves(rows: Rows, now: datetime, limit: int) -> Moves:
 
 
 def lately(findings: QuerySet[Finding], state: str, now: datetime) -> QuerySet[Finding]:
-    """Keep the scored findings that came into this state, and are in it, in the last 24 hours."""
-    moved = findings.filter(state=state, **{f"{CAME_AT[state]}__gt": now - WITHIN})
+    """Keep the scored findings that came into this state in the last 24 hours, are in it and count."""
+    counted = COUNTED if state == State.OPEN else Q(state=state)
+    moved = findings.filter(counted, **{f"{CAME_AT[state]}__gt": now - WITHIN})
     return moved.exclude(severity=Finding.Severity.INFO)
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext, ngettext_lazy
 from fleet.findings.models import Finding
 from fleet.portal import addresses
 from fleet.portal.alarms import Banner, banners
-from fleet.portal.facets import FindingFacets, PairFacets, finding_facets, pair_facets
+from fleet.portal.facets import WAIVED, FindingFacets, PairFacets, finding_facets, pair_facets
 from fleet.portal.fails import (
     FailedRule,
     Task,
@@ -22,12 +22,13 @@ from fleet.portal.fails import (
     groups,
     most_failed,
 )
-from fleet.portal.freshness import Freshness, freshness
+from fleet.portal.freshness import Freshness, together
 from fleet.portal.kept import kept
 from fleet.portal.marks import COMPLIANCE_ORDER, HEALTH_ORDER
 from fleet.portal.moves import Moves, moves
 from fleet.portal.scoped_admin import Rows
 from fleet.portal.scores import Doubt, TenantScore, doubts, tenant_scores
+from fleet.portal.waivers_ending import Ending, ending
 
 # What a pair does of which an operation rule fails critically.
 WHAT_FAILS: Final = {
@@ -41,7 +42,7 @@ WHAT_FAILS: Final = {
     ),
 }
 OTHERWISE: Final = ngettext_lazy("%(n)s fails another check", "%(n)s fail another check", "count")
-TASKS, MOVES, TENANTS, FAILED_RULES, DOUBTS = 5, 6, 10, 8, 6
+TASKS, MOVES, TENANTS, FAILED_RULES, DOUBTS, ENDING = 5, 6, 10, 8, 6, 5
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Overview:
     moves: Moves
     freshness: Freshness
     doubts: list[Doubt]
+    ending: Ending
     failed_rules: list[FailedRule]
     tenants: list[TenantScore] = field(repr=False)
 
@@ -105,6 +107,11 @@ class Overview:
         return self.tenants[:TENANTS]
 
     @property
+    def raw_count(self) -> int:
+        """Pairs that are compliant without any waiver."""
+        return sum(one.raw_count for one in self.tenants)
+
+    @property
     def conclusive(self) -> int:
         """Rules that could be judged, over all pairs."""
         return sum(one.conclusive for one in self.tenants)
@@ -122,6 +129,7 @@ class Overview:
             "critical": self.findings.count(is_open, Finding.Severity.CRITICAL),
             "warning": self.findings.count(is_open, Finding.Severity.WARNING),
             "pending": self.findings.count(pending),
+            "waived": self.findings.count(WAIVED),
         }
 
 
@@ -132,7 +140,7 @@ def overview(rows: Rows, now: datetime) -> Overview:
 
 def _gather(rows: Rows, now: datetime) -> Overview:
     pairs = pair_facets(rows)
-    found = groups(rows.of(Finding))
+    found, tenants = groups(rows.of(Finding)), tenant_scores(rows, now)
     return Overview(
         alarms=banners(rows, now),
         pairs=pairs,
@@ -141,10 +149,11 @@ def _gather(rows: Rows, now: datetime) -> Overview:
         health=health_lamp(pairs, failing_operations(found)),
         tasks=do_first(found, rows.of(Finding), TASKS),
         moves=moves(rows, now, MOVES),
-        freshness=freshness(rows, now),
+        freshness=together([one.freshness for one in tenants]),
         doubts=doubts(rows, DOUBTS),
+        ending=ending(rows, now, ENDING),
         failed_rules=most_failed(found, FAILED_RULES),
-        tenants=tenant_scores(rows),
+        tenants=tenants,
     )
 
 

@@ -14,7 +14,7 @@ from checks.facts import Engine
 from checks.probes.acl import ACL_NOTES, acl_line
 from fleet.findings.models import Finding
 from fleet.portal import addresses
-from fleet.portal.facets import finding_facets
+from fleet.portal.facets import WAIVED, finding_facets
 from fleet.portal.moves import LATELY
 from fleet.portal.overview import overview
 from fleet.portal.rules import chips, describe, listing
@@ -61,6 +61,7 @@ def _overview(rows: Rows) -> dict[str, Any]:
         "resolved_url": addresses.findings(state=state.RESOLVED.value, since=LATELY),
         "unverified_url": addresses.pairs(compliance="unverified"),
         "pending_url": addresses.findings(state=state.PENDING.value),
+        "waived_url": addresses.findings(state=WAIVED),
     }
 
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fleet.findings import maintenance, waivers
 from fleet.inspections.schedule import check_now
 from fleet.people.models import User
 from fleet.portal import (
@@ -23,6 +24,7 @@ from fleet.portal import (
     changes,
     evidence,
     filters,
+    maintenance_form,
     pair_list,
     pair_page,
     past_findings,
@@ -85,7 +87,14 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
         F("target__pair_state__oldest_opened_at").asc(nulls_last=True),
         "target__name",
     )
-    actions = ("check_chosen", "set_policy", "pause_chosen", "resume_chosen", "archive_chosen")
+    actions = (
+        "check_chosen",
+        "silence_chosen",
+        "set_policy",
+        "pause_chosen",
+        "resume_chosen",
+        "archive_chosen",
+    )
     actions_selection_counter = True
     fieldsets = (
         (gettext_lazy("Pair"), {"fields": (("name", "tenant"), ("environment", "zone"), "labels")}),
@@ -158,6 +167,11 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
                 name="registry_pair_attestations",
             ),
             path("<int:target_id>/changes/", changes.show, name="registry_pair_changes"),
+            path(
+                "<int:target_id>/maintenance/",
+                maintenance_form.start_now,
+                name="registry_pair_maintenance",
+            ),
             path("<int:target_id>/state/", change_state, name="registry_pair_state"),
             path(
                 "<path:object_id>/edit/",
@@ -267,6 +281,8 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
         elif not change:
             target.state = Target.State.ACTIVE
         put(target, obj, form.secrets_changed)
+        waivers.follow(target)
+        maintenance.follow(target)
         check_now([obj.pk], timezone.now())
         for rung in form.ladder.warned if form.ladder else ():
             messages.warning(request, rung.learnt)

@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -18,6 +19,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from checks.facts import ENGINE_LABELS, Engine
 from checks.render import GIB, THIN, milliseconds, percent, size
+from fleet.findings.cover import COUNTED
+from fleet.findings.maintenance import over
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
 from fleet.portal import addresses, facets, figures, marks
@@ -36,21 +39,23 @@ WORST = (Finding.Severity.INFO, Finding.Severity.WARNING, Finding.Severity.CRITI
 
 
 class PairList(RowList):
-    """One page of pairs, with the rules that fail on each in one more query."""
+    """One page of pairs, with the rules that fail on each, and whose mail waits: two more queries."""
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page; the total of all pairs comes from the cached facets."""
         super().get_results(request)
         self.full_result_count = facets.pair_facets(rows_of(request)).total
-        fails = failing(rows_of(request).of(Finding), [pair.pk for pair in self.result_list])
+        ids = [pair.pk for pair in self.result_list]
+        fails = failing(rows_of(request).of(Finding), ids)
+        silent = over(ids, timezone.now())
         for pair in self.result_list:
-            pair.fails = fails[pair.pk]
+            pair.fails, pair.silent = fails[pair.pk], silent.get(pair.pk)
 
 
 def failing(findings: QuerySet[Finding], target_ids: list[int]) -> Mapping[int, dict[str, str]]:
-    """Give the open findings of these targets: {target: {rule: severity}}."""
+    """Give the open findings of these targets that are not waived: {target: {rule: severity}}."""
     fails: defaultdict[int, dict[str, str]] = defaultdict(dict)
-    open_ones = findings.filter(target__in=target_ids, state=Finding.State.OPEN)
+    open_ones = findings.filter(COUNTED, target__in=target_ids)
     for target_id, rule_id, severity in open_ones.values_list("target_id", "rule_id", "severity"):
         fails[target_id][rule_id] = severity
     return fails
@@ -115,14 +120,17 @@ def lamps_cell(pair: Pair) -> SafeString:
 
 @admin.display(description=gettext_lazy("Pair"), ordering="target__name")
 def name_cell(pair: Pair) -> SafeString:
-    """Link the name; tenant and environment below."""
+    """Link the name; tenant and environment below, and until when its mail waits."""
     target = pair.target
     words = [target.tenant.name, target.environment]
     if target.state != Target.State.ACTIVE:
         words.append(f"{target.get_state_display()}")
     url = addresses.pair(pair.pk)
     link = format_html('<a class="pk-name" href="{}">{}</a>', url, target.name)
-    return _lines(link, " · ".join(words))
+    second: object = " · ".join(words)
+    if silent := vars(pair).get("silent"):
+        second = format_html("{} · {}", second, marks.silent(silent.until))
+    return _lines(link, second)
 
 
 @admin.display(description=gettext_lazy("Open findings"))

@@ -7,10 +7,11 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from fleet.inspections.schedule import check_now
-from fleet.portal import addresses
+from fleet.portal import addresses, maintenance_form
 from fleet.portal.scoped_admin import Rows, rows_of, scoped_view
 from fleet.registry.models import Pair, Target
 from fleet.registry.register import set_state
@@ -33,6 +34,18 @@ class PairMoves:
             "%(count)s pair is being checked.", "%(count)s pairs are being checked.", asked
         )
         messages.success(request, text % {"count": f"{asked:,}"})
+
+    @admin.action(description=gettext_lazy("Maintenance …"), permissions=["change"])
+    def silence_chosen(
+        self, request: HttpRequest, pairs: QuerySet[Pair]
+    ) -> HttpResponseRedirect | None:
+        """Lead to the form of a maintenance window for them."""
+        ids = list(pairs.values_list("pk", flat=True)[: maintenance_form.MOST_PAIRS + 1])
+        if len(ids) > maintenance_form.MOST_PAIRS:
+            text = _("At most %(most)d pairs at once: make a window of their tenant or a label.")
+            messages.error(request, text % {"most": maintenance_form.MOST_PAIRS})
+            return None
+        return HttpResponseRedirect(maintenance_form.address(ids))
 
     @admin.action(description=gettext_lazy("Pause"), permissions=["change"])
     def pause_chosen(self, request: HttpRequest, pairs: QuerySet[Pair]) -> None:

@@ -22,7 +22,8 @@ from checks.probes.acl import ACL_NOTES, acl_line
 from checks.remedy import RenderedRemediation
 from checks.remedy import render as render_remedy
 from checks.rule import Kind, Outcome
-from fleet.findings.models import Finding
+from fleet.findings.maintenance import over
+from fleet.findings.models import Finding, MaintenanceWindow
 from fleet.inspections.models import PairState
 from fleet.inspections.terms import terms
 from fleet.portal import check_now, matrix, pair_list, reading
@@ -103,8 +104,12 @@ def body(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponse:
 
 def shell(rows: Rows, pair: Pair, view: str) -> dict[str, Any]:
     """Give what the head and the tabs of every view of a pair need."""
-    state = pair_list.state_of(pair.target)
+    state, now = pair_list.state_of(pair.target), timezone.now()
+    silent = over([pair.pk], now).get(pair.pk)
+    windows = rows.of(MaintenanceWindow)
     return {
+        "silent": silent,
+        "window": windows.filter(pk=silent.window_id).first() if silent else None,
         "pair": pair,
         "target": pair.target,
         "state": state,
@@ -118,7 +123,7 @@ def shell(rows: Rows, pair: Pair, view: str) -> dict[str, Any]:
         "show_back_button": True,
         "ranges": RANGES,
         "time_zone": timezone.get_current_timezone_name(),
-        "progress": check_now.under_way(pair, timezone.now()),
+        "progress": check_now.under_way(pair, now),
     }
 
 
@@ -128,14 +133,15 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
     read = reading.latest(rows, pair, state)
     live = _live_findings(rows, pair)
     policy = policy_of(pair.target)
-    table = matrix.build(pair, read, {finding.rule_id: finding.pk for finding in live}, policy)
+    table = matrix.build(pair, read, {finding.rule_id: finding for finding in live}, policy)
     todo = [Todo(finding, remedy_of(finding, read, policy)) for finding in live]
     return {
         "now": now,
         "reading": read,
         "lamps": _lamps(state, table, live),
         "coverage": _coverage(state),
-        "open_todo": [one for one in todo if one.finding.state == Finding.State.OPEN],
+        "open_todo": [one for one in todo if _counts(one.finding)],
+        "waived": [finding for finding in live if finding.waiver],
         "pending_todo": [one for one in todo if one.finding.state == Finding.State.PENDING],
         "matrix": table,
         "unregistered": _unregistered(read) if state and state.is_redis_only else 0,
@@ -168,7 +174,12 @@ def _live_findings(rows: Rows, pair: Pair) -> list[Finding]:
     live = rows.of(Finding).filter(
         target=pair.pk, state__in=[Finding.State.OPEN, Finding.State.PENDING]
     )
-    return list(live.order_by(SEVERITY_RANK, "opened_at", "pk"))
+    return list(live.select_related("waiver").order_by(SEVERITY_RANK, "opened_at", "pk"))
+
+
+def _counts(finding: Finding) -> bool:
+    """Tell whether it is open and nothing covers it."""
+    return finding.state == Finding.State.OPEN and finding.waiver is None
 
 
 def _lamps(state: PairState | None, table: matrix.Matrix, live: list[Finding]) -> list[Lamp]:
@@ -198,7 +209,7 @@ def _answer(kind: Kind, table: matrix.Matrix, live: list[Finding], state: PairSt
         return _("not read yet")
     for finding in live:
         is_scored = finding.severity != Finding.Severity.INFO
-        if finding.kind == kind and finding.state == Finding.State.OPEN and is_scored:
+        if finding.kind == kind and _counts(finding) and is_scored:
             return finding.short
     for line in table.not_verified(kind):
         if line.rule.id in state.core_unknown:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 
-from django.db.models import Count, Func, IntegerField, Q, Sum
+from django.db.models import Count, Func, IntegerField, Q, QuerySet, Sum
 from django.urls import reverse
 from django.utils.text import capfirst
 
+from checks.rule import Kind
+from fleet.findings.cover import WAIVED
+from fleet.findings.models import Finding
 from fleet.inspections.cadences import VISITED
 from fleet.inspections.models import PairState
-from fleet.portal import addresses
+from fleet.portal import addresses, freshness
+from fleet.portal.freshness import Freshness
 from fleet.portal.reasons import in_words
 from fleet.portal.scoped_admin import Rows
 from fleet.registry.models import Target
 
 UNVERIFIED = PairState.Compliance.UNVERIFIED.value
+SCORED: Final = 9  # columns of a tenant's score before those of its freshness
 
 
 @dataclass(frozen=True)
@@ -29,8 +37,10 @@ class TenantScore:
     pairs_count: int
     compliant_count: int
     non_compliant_count: int
+    raw_count: int  # compliant without any waiver
     conclusive: int
     applicable: int
+    freshness: Freshness
 
     @property
     def url(self) -> str:
@@ -68,8 +78,15 @@ def summed(column: str, which: Q | None = None) -> Sum:
     return Sum(ElementSum(column), filter=which, default=0)
 
 
-def tenant_scores(rows: Rows) -> list[TenantScore]:
-    """Return the tenants that have pairs, least compliant first. One query."""
+def only_by_waiver(rows: Rows) -> QuerySet[Finding, Any]:
+    """Give the targets that cannot be compliant but by a waiver, as a subquery."""
+    waived = rows.of(Finding).filter(WAIVED, kind=Kind.REQUIREMENT.value)
+    return waived.exclude(severity=Finding.Severity.INFO).order_by().values("target")
+
+
+def tenant_scores(rows: Rows, now: datetime) -> list[TenantScore]:
+    """Return the tenants that have pairs, least compliant first. Two queries."""
+    waived = only_by_waiver(rows)
     found = (
         rows.of(Target)
         .exclude(state=Target.State.ARCHIVED)
@@ -79,11 +96,18 @@ def tenant_scores(rows: Rows) -> list[TenantScore]:
             pairs=Count("pk"),
             compliant=Count("pk", filter=Q(pair_state__compliance="compliant")),
             non_compliant=Count("pk", filter=Q(pair_state__compliance="non_compliant")),
+            raw=Count("pk", filter=Q(pair_state__compliance="compliant") & ~Q(pk__in=waived)),
             conclusive=summed("pair_state__conclusive_counts"),
             applicable=summed("pair_state__applicable_counts"),
+            **freshness.columns(now),
         )
     )
-    return sorted((TenantScore(*row) for row in found), key=_worst_first)
+    return sorted(map(_score, found), key=_worst_first)
+
+
+def _score(row: Sequence[Any]) -> TenantScore:
+    scored: tuple[Any, ...] = (*row[:SCORED], Freshness(*row[SCORED:]))
+    return TenantScore(*scored)
 
 
 def _worst_first(score: TenantScore) -> tuple[float, int, str]:

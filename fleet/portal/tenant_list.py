@@ -10,18 +10,21 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from fleet.portal import addresses, figures
-from fleet.portal.scores import summed
+from fleet.portal.scoped_admin import Rows
+from fleet.portal.scores import only_by_waiver, summed
 from fleet.registry.models import Target, Tenant
 
 LIVE = ~Q(targets__state=Target.State.ARCHIVED)
 
 
-def scored(rows: QuerySet[Tenant]) -> QuerySet[Any]:
+def scored(rows: Rows) -> QuerySet[Any]:
     """Annotate each tenant with its pairs, how many comply, and its rules' coverage."""
+    compliant = LIVE & Q(targets__pair_state__compliance="compliant")
     state = "targets__pair_state"
-    found = rows.annotate(
+    found = rows.of(Tenant).annotate(
         pairs_count=Count("targets", filter=LIVE),
-        compliant_count=Count("targets", filter=LIVE & Q(**{f"{state}__compliance": "compliant"})),
+        compliant_count=Count("targets", filter=compliant),
+        raw_count=Count("targets", filter=compliant & ~Q(targets__in=only_by_waiver(rows))),
         non_compliant_count=Count(
             "targets", filter=LIVE & Q(**{f"{state}__compliance": "non_compliant"})
         ),
@@ -48,6 +51,9 @@ def compliant(tenant: Tenant) -> SafeString:
     if not counts["pairs_count"]:
         return format_html('<span class="pk-quiet">{}</span>', _("no pairs"))
     share = figures.share(counts["compliant_count"], counts["pairs_count"])
+    if counts["raw_count"] != counts["compliant_count"]:
+        raw = figures.share(counts["raw_count"], counts["pairs_count"])
+        share = _("%(share)s with waivers, %(raw)s without") % {"share": share, "raw": raw}
     if not counts["non_compliant_count"]:
         return format_html("<b>{}</b>", share)
     return format_html(

@@ -51,6 +51,8 @@ MENU: list[dict[str, Any]] = [
                 badge="fleet.portal.pages.open_criticals",
             ),
             _entry(_("Tenants"), "domain", "admin:registry_tenant_changelist"),
+            _entry(_("Waivers"), "approval", "admin:findings_waiver_changelist"),
+            _entry(_("Maintenance"), "build", "admin:findings_maintenancewindow_changelist"),
         ]
     },
     {

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.portal import attestations, pages, policies, policy_many, policy_tries
+from fleet.portal import (
+    attestations,
+    maintenance_form,
+    pages,
+    policies,
+    policy_many,
+    policy_tries,
+    waiver_form,
+)
 
 app_name = "portal"
 urlpatterns = [
@@ -21,6 +29,8 @@ urlpatterns = [
     path("policies/tries/<int:run_id>/", policy_tries.show, name="policy_try"),
     path("policies/tries/<int:run_id>/result/", policy_tries.result, name="policy_try_result"),
     path("policies/tries/<int:run_id>/save/", policy_tries.save, name="policy_try_save"),
+    path("waivers/preview/", waiver_form.preview, name="waiver_preview"),
+    path("maintenance/preview/", maintenance_form.preview, name="maintenance_preview"),
     path("attestations/", attestations.listing, name="attestations"),
     path("attestations/attest/", attestations.attest, name="attest"),
     path("attestations/<int:attestation_id>/withdraw/", attestations.end, name="attestation_end"),

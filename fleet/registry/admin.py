@@ -29,10 +29,10 @@ class TenantAdmin(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Annotate and order by the scores on the list; elsewhere tenants go by name."""
-        rows = rows_of(request).of(Tenant)
+        rows = rows_of(request)
         match = request.resolver_match
         if match is None or match.url_name != "registry_tenant_changelist":
-            return rows.order_by("name")
+            return rows.of(Tenant).order_by("name")
         return tenant_list.scored(rows).order_by("share", "name")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from fleet.findings.maintenance import (
     end,
     ended_since,
     follow,
+    over,
     silenced,
-    silenced_until,
     start,
 )
 from fleet.findings.models import MaintenanceWindow
@@ -74,7 +74,7 @@ def test_of_overlapping_windows_the_last_end_counts(mara):
     start(of_pairs(pair), mara.pk, NOW)
     start(Plan(NOW, NOW + 2 * HOUR, tenant_id=pair.target.tenant_id), mara.pk, NOW)
 
-    assert silenced_until([pair.pk], NOW) == {pair.pk: NOW + 2 * HOUR}
+    assert over([pair.pk], NOW)[pair.pk].until == NOW + 2 * HOUR
 
 
 def test_a_window_ended_early_is_over_at_once_and_ends_once(mara):

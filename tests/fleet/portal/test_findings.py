@@ -87,6 +87,7 @@ def test_views_and_chips_count_what_they_lead_to(operator):
     assert [(view["count"], view["is_current"]) for view in found["views"]] == [
         (2, False),
         (1, True),
+        (0, False),
         (None, False),
     ]
     assert [chip["count"] for chip in found["severities"]] == [0, 1, 0]
