@@ -100,6 +100,7 @@ def test_each_cut_is_found(length: int) -> None:
         (sealed(b"REDIS0005" + KEYS), State.INTACT),
         (GOOD + b"more", State.TRUNCATED),
     ],
+    ids=["unchecked", "old", "old and cut", "first with a checksum", "more behind it"],
 )
 def test_what_the_end_proves(dump: bytes, state: State) -> None:
     assert read(dump).state is state
@@ -108,11 +109,12 @@ def test_what_the_end_proves(dump: bytes, state: State) -> None:
 @pytest.mark.parametrize(
     ("packed", "wrapping"),
     [
-        (gzip.compress(GOOD), Wrapping.GZIP),
-        (gzip.compress(GOOD[:20]) + gzip.compress(GOOD[20:]), Wrapping.GZIP),
+        (gzip.compress(GOOD, mtime=0), Wrapping.GZIP),
+        (gzip.compress(GOOD[:20], mtime=0) + gzip.compress(GOOD[20:], mtime=0), Wrapping.GZIP),
         (zstandard.compress(GOOD), Wrapping.ZSTD),
         (zstandard.compress(GOOD[:20]) + zstandard.compress(GOOD[20:]), Wrapping.ZSTD),
     ],
+    ids=["gzip", "gzip twice", "zstd", "zstd twice"],
 )
 def test_a_packed_dump_is_read_through_its_packing(packed: bytes, wrapping: Wrapping) -> None:
     found = read(packed)
