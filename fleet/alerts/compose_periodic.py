@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from statistics import median
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Q, QuerySet
 from django.utils.translation import gettext as _
@@ -28,6 +29,7 @@ from fleet.alerts.letter import (
 )
 from fleet.alerts.models import Channel, Mail
 from fleet.alerts.revalidate import Still
+from fleet.alerts.timing import WEEKLY_DAY
 from fleet.findings.models import Finding, Transition, Waiver
 from fleet.history.models import ScoreDay
 
@@ -150,11 +152,12 @@ def _ratio(count: int, of: int) -> float | None:
 
 
 def weekly(mail: Mail, _still: Still, now: datetime) -> Body | None:
-    """Tell a tenant of the seven days (UTC) before the day on which the report was made."""
+    """Tell a tenant of the week (days in UTC) before the Monday on which the report was due."""
     tenant = mail.tenant
     if tenant is None:
         return None
-    last_day = (mail.made_at - DAY).date()
+    made_on = mail.made_at.astimezone(ZoneInfo(mail.channel.time_zone)).date()
+    last_day = made_on - timedelta(days=(made_on.weekday() - WEEKLY_DAY) % 7 + 1)
     first_day = last_day - timedelta(days=6)
     mine = _chosen(Finding.objects.filter(target__tenant=tenant), mail.channel)
     is_open = mine.filter(COUNTED, CRITICAL | WARNING)

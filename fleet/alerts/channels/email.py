@@ -104,7 +104,8 @@ def _is_too_large(error: smtplib.SMTPResponseException) -> bool:
 
 def _unreached(error: Exception) -> str:
     server = f"{settings.EMAIL_HOST}:{settings.EMAIL_PORT}"
-    if isinstance(error, TimeoutError):
+    # smtplib tells of a time-out while it waits for an answer as of a closed connection.
+    if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
         return f"{server} gave no answer within {settings.EMAIL_TIMEOUT} s"
     if isinstance(error, smtplib.SMTPServerDisconnected):
         return f"{server} closed the connection"
