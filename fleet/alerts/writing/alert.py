@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from itertools import compress
+from operator import not_
 from typing import Final
 
 from django.utils.functional import Promise
@@ -207,9 +209,9 @@ def _blocks(items: Sequence[Item], clock: Clock, room: Room, body: Alert) -> Ite
 def _split(items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Part what is told in full: open criticals, or open warnings where there are none."""
     for severity in (Severity.CRITICAL, Severity.WARNING):
-        leading = [one for one in items if _is_told_in_full(one) and one.severity is severity]
-        if leading:
-            return leading, [one for one in items if one not in leading]
+        leads = [_is_told_in_full(one) and one.severity is severity for one in items]
+        if any(leads):
+            return list(compress(items, leads)), list(compress(items, map(not_, leads)))
     return [], list(items)
 
 

@@ -53,3 +53,18 @@ def waiver(db):
         )
 
     return make
+
+
+@pytest.fixture
+def maintenance(db):
+    """Silence pairs for some minutes from now on."""
+    from fleet.findings.maintenance import Plan, start  # noqa: PLC0415
+    from tests.fleet.factories import make_person  # noqa: PLC0415
+
+    def begin(pairs, now, minutes):
+        targets = frozenset(pair.target_id for pair in pairs)
+        whose = pairs[0].target.tenant_id
+        end = now + timedelta(minutes=minutes)
+        start(Plan(now, end, targets, whose), make_person("keeper").pk, now)
+
+    return begin

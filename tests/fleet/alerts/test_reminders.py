@@ -212,7 +212,8 @@ def test_a_tenant_gets_its_week_on_monday(story):
         conclusive_count=9,
         applicable_count=10,
     )
-    story.after(days=3)  # from Saturday
+    story.now += timedelta(days=1, hours=16)  # Monday morning, from Saturday noon
+    story.after(hours=3)
 
     found = [one for one in story.subjects() if "Report" in one]
     assert found == ["[Report] Northwind Mail: 50.0% compliant, Mon 16 Nov – Sun 22 Nov"]

@@ -179,7 +179,8 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_late_sender_writes_nothing(s
 
     story.now += LEASE
     assert sends(story).state == "sent"
-    send._sent(claimed, send.still_to_tell(claimed, story.now), story.now + timedelta(seconds=1))
+    still = send.still_to_tell(claimed, story.now)
+    send._sent(claimed, still, "250 ok", story.now + timedelta(seconds=1))
     mail.refresh_from_db()
     assert (mail.attempts, mail.sent_at, mail.is_doubtful) == (2, story.now, True)
     assert Told.objects.get().told_at == [story.now]

@@ -18,9 +18,9 @@ CONTOSO = "ops@contoso.example"
 
 
 def pairs(count, tenant="Northwind Mail", zone="eu-1") -> list[Target]:
+    home = {"tenant": make_tenant(tenant), "zone": make_zone(zone)}
     targets = Target.objects.bulk_create(
-        Target(tenant=make_tenant(tenant), zone=make_zone(zone), name=f"{tenant}-{zone}-{number}")
-        for number in range(count)
+        Target(name=f"{tenant}-{zone}-{number}", **home) for number in range(count)
     )
     Pair.objects.bulk_create(
         Pair(target=one, redis_url="redis://redis.example.com:6379/0") for one in targets
@@ -79,6 +79,7 @@ def sixths(found):
     return [found[start : start + size] for start in range(0, len(found), size)]
 
 
+@pytest.mark.slow
 def test_three_thousand_pairs_within_a_minute_are_one_mail_each(story):
     make_channel(None, address=OPS)
     make_channel()

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from fleet.alerts import gather, route
 from fleet.alerts.models import Delivery, Mail, Told
 from fleet.findings.models import Transition
 from tests.fleet.alerts.stories import NORTHWIND, OPS, START, make_channel
@@ -308,3 +309,43 @@ def test_fault_to_mail_is_within_its_bound(story):
     assert confirmed_after + (story.now - begun) + timedelta(seconds=3 * 5) <= timedelta(
         seconds=150
     )
+
+
+def test_what_happens_in_maintenance_is_told_as_a_difference_afterwards(story, maintenance):
+    """One is over before it, one comes and goes within, one comes and stays."""
+    make_channel()
+    make_channel(None, address=OPS)
+    before, within, stays = make_pair(), make_pair(), make_pair()
+    told = story.opens(before)
+    story.after(minutes=6)
+    maintenance([before, within, stays], story.now, minutes=30)
+    story.resolves(told)
+    gone = story.opens(within)
+    story.opens(stays)
+    story.after(minutes=10)
+    story.resolves(gone)
+    story.after(minutes=15)
+    assert (story.subjects(), story.subjects(OPS)) == ([OPENED], [OPENED])
+    assert not story.mails()[2:]
+
+    story.after(minutes=6)
+    assert story.subjects()[1:] == [OPENED]
+    text = story.inbox.to(NORTHWIND)[1].get_body(("plain",)).get_content()
+    shown = [pair.target.name in text for pair in (before, within, stays)]
+    assert shown == [True, False, True]
+
+
+def test_maintenance_that_begins_while_a_mail_waits_keeps_it(story, maintenance):
+    make_channel()
+    pair = make_pair()
+    story.opens(pair)
+    route.route(story.now)
+    story.now += timedelta(seconds=30)
+    gather.gather(story.now)
+    maintenance([pair], story.now, minutes=10)
+    story.after(minutes=5)
+    assert (story.subjects(), story.fates()) == ([], [("waiting", "")])
+
+    story.after(minutes=7)
+    assert story.subjects() == [OPENED]
+    assert story.mails() == [("alert", "cancelled"), ("alert", "sent")]
