@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 import socket
 import time
 from contextlib import contextmanager
@@ -20,12 +22,14 @@ class Inbox:
     """What the server took, and how it answers: `answer` and `rcpt` to the data and a recipient.
 
     An answer of "hang" keeps the client waiting, "drop" takes the mail and cuts the line before it
-    says so.
+    says so, "slow" takes it after a while.
     """
 
     answer: str = "250 2.0.0 queued"
     rcpt: dict[str, str] = field(default_factory=dict)
     mails: list[EmailMessage] = field(default_factory=list)
+    answers: tuple[str, ...] = ()  # one of these by chance, if there are any
+    chance: random.Random = field(default_factory=random.Random)
     port: int = 0
 
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):  # noqa: N802
@@ -36,17 +40,21 @@ class Inbox:
         return "250 ok"
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
-        if self.answer == "hang":
+        said = self.chance.choice(self.answers) if self.answers else self.answer
+        if said == "hang":
             server.transport.pause_reading()
             await server.loop.create_future()
-        if self.answer[0] in "2d":
+        if said == "slow":
+            await asyncio.sleep(0.3)
+            said = "250 ok"
+        if said[0] in "2d":
             mail = message_from_bytes(envelope.content, policy=policy.default)
             mail["X-Rcpt-To"] = envelope.rcpt_tos[0]
             self.mails.append(mail)
-        if self.answer == "drop":
+        if said == "drop":
             server.transport.abort()
             return "250 never heard"
-        return self.answer
+        return said
 
     def subjects(self, to: str | None = None) -> list[str]:
         mails = self.mails if to is None else self.to(to)
