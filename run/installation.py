@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from run import portal, postgres, valkey
+from run import given, portal, postgres, valkey
 from run.children import Child
 from run.folders import Folders
 from run.keys import secret_environment
@@ -36,11 +36,15 @@ def environment(folders: Folders, host: str, port: int) -> dict[str, str]:
 
 
 def services(folders: Folders) -> list[Child]:
-    """Describe the embedded services that the environment does not replace."""
+    """Describe the embedded services; one that the environment replaces must be there."""
     chosen = []
-    if not os.environ.get("DATABASE_URL"):
+    if url := os.environ.get("DATABASE_URL"):
+        given.check_database(url)
+    else:
         chosen.append(database(folders.home / "postgres", folders.runtime / "postgres"))
-    if not os.environ.get("BROKER_URL"):
+    if url := os.environ.get("BROKER_URL"):
+        given.check_broker(url)
+    else:
         chosen.append(valkey.child(folders.home / "valkey", folders.runtime / "valkey.sock"))
     return chosen
 

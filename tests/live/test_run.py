@@ -34,10 +34,10 @@ REPLACED = (
 class Run:
     """One run on a home of its own."""
 
-    def __init__(self, home: Path, output: Path, port: int, *options: str) -> None:
+    def __init__(self, home: Path, output: Path, port: int, *options: str, **given: str) -> None:
         self.home, self.output, self.port = home, output, port
         env = {name: value for name, value in os.environ.items() if name not in REPLACED}
-        env |= {"PAIRKEEPER_HOME": str(home), "PORT": str(self.port)}
+        env |= {"PAIRKEEPER_HOME": str(home), "PORT": str(self.port), **given}
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "run", *options],
@@ -101,9 +101,9 @@ def started(tmp_path):
     """Start runs that are surely ended after the test."""
     runs = []
 
-    def start(*options, port=None):
+    def start(*options, port=None, home="home", **given):
         output = tmp_path / f"{len(runs)}.out"
-        runs.append(Run(tmp_path / "home", output, port or free_port(), *options))
+        runs.append(Run(tmp_path / home, output, port or free_port(), *options, **given))
         return runs[-1]
 
     yield start
@@ -225,11 +225,17 @@ def test_stopping_in_the_middle_of_the_first_start_is_clean(started):
     assert again.stop() == 0
 
 
-def test_services_alone_and_a_management_command_on_them(installed, started):
+def test_services_alone_for_a_management_command_and_for_another_portal(installed, started):
     run = started("--services-only")
     run.wait_until_told("The services are ready.\n")
 
     command = started("--manage", "migrate", "--plan")
     assert command.process.wait(60) == 0
     assert "Planned operations" in command.told()
+
+    urls = dict(re.findall(r"(DATABASE_URL|BROKER_URL)=(\S+)", run.told()))
+    other = started(home="other", **urls)
+    other.wait_until_ready()
+    assert not any("postgres" in words or "valkey" in words for words in other.processes().values())
+    assert other.stop() == 0
     assert run.stop() == 0
