@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from celery import shared_task
+from celery.signals import worker_ready
 from django.db import connection
 from django.utils import timezone
 
 from fleet.history.retention import keep
 from fleet.registry.models import FleetSettings
+
+EXPIRES_S: Final = 3000
 
 
 @shared_task(ignore_result=True)
@@ -17,3 +22,11 @@ def keep_history() -> None:
         cursor.execute("SELECT clock_timestamp()")
         (database_now,) = cursor.fetchone()
     keep(timezone.now(), database_now, FleetSettings.objects.first() or FleetSettings())
+
+
+def keep_at_start(**_signal: Any) -> None:
+    """Do it when a worker starts: on a new installation, or after days off, partitions are missing."""
+    keep_history.apply_async(expires=EXPIRES_S)
+
+
+worker_ready.connect(keep_at_start, weak=False)

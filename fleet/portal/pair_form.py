@@ -192,8 +192,17 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
             can_change_related=False,
         )
         tenants.widget.choices = tenants.choices  # type: ignore[attr-defined]
-        if not self.instance.pk and "zone" not in self.initial:
-            self.initial["zone"] = self._likely_zone()
+        if not self.instance.pk:
+            self._suggest()
+
+    def _suggest(self) -> None:
+        """Offer the likely choices of a new pair; with no tenant yet, say how to make one."""
+        self.initial.setdefault("zone", self._likely_zone())
+        tenants = self.rows.choices(Tenant)[:2]
+        if not tenants:
+            self.fields["tenant"].help_text = _("None yet: add one with the button beside.")
+        elif len(tenants) == 1:
+            self.initial.setdefault("tenant", tenants[0])
 
     def _likely_zone(self) -> Zone | None:
         """Offer the zone in which a worker was seen last."""

@@ -37,6 +37,13 @@ def test_two_workers_with_two_timetables_visit_each_pair_once_an_interval(here, 
     ) == [(250,)]
 
 
+def test_a_worker_that_starts_makes_the_partitions_of_the_coming_week(here):
+    here.start_worker("early")
+    attached = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'history_visit'::regclass"
+
+    wait_for(lambda: here.sql(attached)[0][0] >= 8, 20, "today and seven days")
+
+
 def test_a_worker_killed_in_the_middle_loses_no_pair(here, live_url):
     with mutes(40) as silent:
         ids = here.register([*databases(live_url, 60), *silent])

@@ -344,3 +344,21 @@ def test_what_a_redis_url_is_read_as(url, shown, password):
 
     assert (typed_url.shown, typed_url.password, typed_url.error) == (shown, password, "")
     assert "p@" not in repr(typed_url)
+
+
+@pytest.mark.parametrize(
+    ("tenants", "chosen", "said"),
+    [
+        ((), None, "None yet: add one with the button beside."),
+        (("Halden Clinics",), "Halden Clinics", ""),
+        (("Halden Clinics", "Tessera Travel"), None, ""),
+    ],
+)
+def test_the_only_tenant_is_offered_and_the_first_one_asked_for(operator, tenants, chosen, said):
+    for name in tenants:
+        make_tenant(name)
+
+    form = operator.get(ADD).context["adminform"].form
+
+    offered = form.initial.get("tenant")
+    assert (offered and offered.name, str(form["tenant"].help_text)) == (chosen, said)
