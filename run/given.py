@@ -1,8 +1,8 @@
 """Services that somebody else runs: refuses a DATABASE_URL or BROKER_URL at which nobody answers."""
 
 import psycopg
-from kombu.connection import Connection
-from kombu.exceptions import OperationalError
+from celery import Celery
+from celery.exceptions import OperationalError
 
 from run.children import RunError
 
@@ -37,7 +37,9 @@ def check_broker(url: str) -> None:
     """Sign in to the broker; raise RunError where it is not there. Shows no password."""
     limits = {"socket_connect_timeout": WITHIN_S, "socket_timeout": WITHIN_S}
     try:
-        with Connection(url, transport_options=limits) as broker:  # type: ignore[no-untyped-call]
+        with Celery(broker=url, set_as_current=False).connection(
+            transport_options=limits
+        ) as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, timeout=WITHIN_S)
     except OperationalError as error:
         raise RunError(

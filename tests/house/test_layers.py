@@ -78,7 +78,8 @@ THIRD_PARTY = {
         "yarl",
         "zstandard",
     },  # yarl: what aiohttp takes
-    "run": {"aiohttp", "celery", "redis"},  # the demo's simulator, and the worker's own entry
+    # The demo's simulator, the worker's own entry, and a look at services that are given.
+    "run": {"aiohttp", "celery", "psycopg", "redis"},
 }
 # Ways to import by a text, which no reader and no tool can follow.
 BY_TEXT = {
