@@ -250,54 +250,6 @@ def test_a_policy_that_asks_for_less_is_met_by_what_was_seen():
     assert step(pending, PASS, settings(Confirm(1, 1)), NOW) == Step(None, None)
 
 
-# --- against a slow reference that remembers everything
-
-
-class Reference:
-    """The rule book word by word, over whole lists and without bit masks."""
-
-    def __init__(self, opens, resolves):
-        self.opens, self.resolves = opens, resolves
-        self.severity, self.results, self.log = None, [], []
-
-    def take(self, verdict):
-        if verdict.outcome is Outcome.UNKNOWN:
-            return
-        if verdict.outcome in (Outcome.NOT_APPLICABLE, Outcome.DISABLED):
-            self.close("withdrawn")
-        elif self.severity is None:
-            self.towards_opening(verdict)
-        else:
-            self.while_open(verdict)
-
-    def towards_opening(self, verdict):
-        self.results.append(verdict.outcome is Outcome.FAIL)
-        if self.confirmed(self.opens):
-            self.severity, self.results = verdict.severity, []
-            self.log.append(("opened", verdict.severity))
-
-    def while_open(self, verdict):
-        claims = [verdict.severity] if verdict.outcome is Outcome.FAIL else []
-        if verdict.keeps:
-            claims.append(min(verdict.keeps, self.severity, key=lambda one: one.rank))
-        self.results.append(not claims)
-        if self.confirmed(self.resolves):
-            self.close("resolved")
-        elif claims:
-            severity = max(claims, key=lambda one: one.rank)
-            if severity is not self.severity:
-                self.log.append(("severity", severity))
-            self.severity = severity
-
-    def close(self, cause):
-        if self.severity is not None:
-            self.log.append((cause, self.severity))
-        self.severity, self.results = None, []
-
-    def confirmed(self, confirm):
-        return sum(self.results[-confirm.of :]) >= confirm.times
-
-
 severities = st.sampled_from(Severity)
 confirms = st.integers(1, 15).flatmap(
     lambda of: st.integers(1, of).map(lambda times: Confirm(times, of))
@@ -310,18 +262,6 @@ verdicts = st.one_of(
     st.sampled_from([UNKNOWN, PASS, fail(), fail()]),
     st.sampled_from([UNKNOWN, OUT, DISABLED, PASS, fail()]),
 )
-
-
-@given(confirms, confirms, st.lists(verdicts, max_size=60))
-def test_any_course_moves_as_the_rule_book_says(opens, resolves, course):
-    reference = Reference(opens, resolves)
-    for verdict in course:
-        reference.take(verdict)
-
-    steps = walk(course, settings(opens, resolves))
-
-    moves = [(one.move.cause.value, one.move.to_severity) for one in steps if one.move]
-    assert moves == reference.log
 
 
 @given(confirms, confirms, st.lists(verdicts, max_size=40))
