@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from checks.facts import Engine
 from checks.probes.redis_commands import ACL_RIGHT, CLIENT_NAME, PROBE_KEYS, RIGHTS
+from checks.probes.redis_queues import RIGHTS as QUEUE_RIGHTS
 
 # What a provider keeps to itself; naming it in a rule makes the provider refuse the rule.
 CLOSED: Mapping[Engine, frozenset[str]] = {
@@ -54,6 +55,15 @@ def acl_line(engine: Engine, user: str = CLIENT_NAME) -> str:
             f' Type=password,Passwords="CHOOSE-A-PASSWORD" --access-string "on {rules}"'
         )
     return f"ACL SETUSER {user} on >CHOOSE-A-PASSWORD {rules}"
+
+
+def queues_line(key_prefix: str = "", user: str = CLIENT_NAME) -> str:
+    """Write the line that opens EmailEngine's queues to our account as well: reading them, no more.
+
+    Their keys hold mail. Nothing of a job but its times is read; delivery times hang on it.
+    """
+    bull = f"{key_prefix.rstrip(':')}:bull" if key_prefix.rstrip(":") else "bull"
+    return f"ACL SETUSER {user} ~{bull}:* " + " ".join(f"+{right}" for right in QUEUE_RIGHTS)
 
 
 def _whole(right: str) -> str:

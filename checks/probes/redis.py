@@ -388,7 +388,9 @@ def _auth_refusal(target: RedisTarget, reply: Reply) -> Missing | None:
     """Turn a refused AUTH into Missing, without the password that some servers repeat."""
     if not isinstance(reply, hiredis.ReplyError):
         return None
-    return Missing(classify(str(reply)) or "auth", _safe(target, str(reply)))
+    reason = classify(str(reply))
+    # A server without AUTH does not take our credentials either.
+    return Missing(reason if reason in SHUT else "auth", _safe(target, str(reply)))
 
 
 def _raw(reply: Any) -> str:

@@ -135,10 +135,16 @@ async def _with_ages(
             one.active_count,
             one.delayed_count,
             one.is_paused,
-            age_s(next(replies), now_s) if one.oldest else 0.0,
+            _age_s(next(replies), now_s, bull) if one.oldest else 0.0,
         )
         for one in found
     )
+
+
+def _age_s(job: Reply, now_s: float | Missing, bull: str) -> float | Missing:
+    if isinstance(job, hiredis.ReplyError):
+        return _closed(str(job), bull)
+    return age_s(job, now_s)
 
 
 JOB: Final = ("timestamp", "opts", "processedOn")

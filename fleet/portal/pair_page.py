@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,7 +18,7 @@ from checks.catalog import BY_ID
 from checks.evaluate import EMAILENGINE
 from checks.facts import ENGINE_LABELS, Engine
 from checks.policy import Policy
-from checks.probes.acl import ACL_NOTES, acl_line
+from checks.probes.acl import ACL_NOTES, acl_line, queues_line
 from checks.remedy import RenderedRemediation
 from checks.remedy import render as render_remedy
 from checks.rule import Kind, Outcome
@@ -33,6 +33,8 @@ from fleet.portal.ranges import RANGES
 from fleet.portal.reasons import in_words
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
 from fleet.registry.models import Pair, PolicyVersion, Target
+
+DELIVERY_TIME: Final = "emailengine.delivery-time"  # asks for the queues' own keys
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
         "pending_todo": [one for one in todo if one.finding.state == Finding.State.PENDING],
         "matrix": table,
         "unregistered": _unregistered(read) if state and state.is_redis_only else 0,
-        "rights": _rights(read, table),
+        "rights": _rights(read, table, pair),
         "waiting": check_now.waiting(rows, pair, now),
         "is_silent": state is not None and pair_list.is_silent(state),
     }
@@ -296,7 +298,7 @@ def _unregistered(read: reading.Reading) -> int:
     )
 
 
-def _rights(read: reading.Reading, table: matrix.Matrix) -> dict[str, Any] | None:
+def _rights(read: reading.Reading, table: matrix.Matrix, pair: Pair) -> dict[str, Any] | None:
     """Give the ACL line where something was refused to our account."""
     refused = sum(line.act is not None and line.act.url == "#pk-rights" for line in table.lines)
     if not refused:
@@ -307,4 +309,12 @@ def _rights(read: reading.Reading, table: matrix.Matrix) -> dict[str, Any] | Non
         "line": acl_line(engine),
         "engine": ENGINE_LABELS[engine] if engine is not Engine.UNKNOWN else "Redis",
         "note": ACL_NOTES.get(engine, ""),
+        "queues": _queues_line(read, pair),
     }
+
+
+def _queues_line(read: reading.Reading, pair: Pair) -> str:
+    """Give the line that opens EmailEngine's queues, where they are closed to our account."""
+    verdict = read.verdicts.get(DELIVERY_TIME)
+    is_closed = verdict is not None and verdict.reason == "no_permission"
+    return queues_line(pair.emailengine_prefix) if is_closed else ""

@@ -231,7 +231,7 @@ def test_a_server_that_repeats_the_password_is_not_quoted():
     refused = b"-ERR unknown command `AUTH`, with args beginning with: `hunter2`, \r\n"
     reading = visit(Recorder(AUTH_hunter2=refused), password="hunter2")
 
-    assert reading.facts.ping.reason == "command_unavailable"
+    assert reading.facts.ping.reason == "auth"
     assert "hunter2" not in repr(reading)
 
 

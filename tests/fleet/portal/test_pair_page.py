@@ -17,7 +17,7 @@ from fleet.portal.scoped_admin import Rows
 from fleet.registry.models import Target
 from fleet.registry.register import set_state
 from fleet.registry.scoping import EVERYTHING
-from tests.checks.pairs import HIDDEN, facts_with
+from tests.checks.pairs import HIDDEN, REDIS, facts_with
 from tests.fleet.factories import (
     make_finding,
     make_pair,
@@ -145,6 +145,26 @@ def test_what_our_account_may_not_read_comes_with_the_rights_to_grant(operator):
     assert lines["redis.tcp-keepalive"].act == matrix.Act("Grant", "#pk-rights")
     assert answer.context["rights"]["line"].startswith("ACL SETUSER pairkeeper on >CHOOSE")
     assert answer.context["rights"]["count"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("prefix", "queues", "line"),
+    [
+        ("", HIDDEN, "ACL SETUSER pairkeeper ~bull:* +select "),
+        ("mail", HIDDEN, "ACL SETUSER pairkeeper ~mail:bull:* +select "),
+        ("", REDIS.queues, ""),
+    ],
+)
+def test_closed_queues_come_with_the_line_that_opens_them(operator, prefix, queues, line):
+    pair = make_pair(emailengine_prefix=prefix)
+    now = timezone.now()
+    make_state(pair, now=now)
+    make_reading(pair, facts_with(queues=queues, tcp_keepalive_s=HIDDEN), now)
+
+    answer = operator.get(page(pair))
+
+    assert answer.context["rights"]["queues"].startswith(line)
+    assert ("of a job it reads the times alone" in answer.content.decode()) is bool(line)
 
 
 def test_an_rtt_without_locations_says_what_to_declare(operator):
