@@ -74,10 +74,12 @@ def gather(now: datetime) -> int:
     with transaction.atomic():
         if not _lock():
             return 0
+        # In this order: what a mail told that was taken meanwhile is then known of its news.
+        unsent = _unsent()
         news = waiting()
         if not news:
             return 0
-        says = _sort(news, now)
+        says = _sort(news, unsent, now)
         groups = _within_cap(_due(_absorb(says, now), now), now)
         _make(groups, now)
         return len(groups)
@@ -90,12 +92,11 @@ def _lock() -> bool:
         return bool(row and row[0])
 
 
-def _sort(news: Collection[News], now: datetime) -> list[Say]:
+def _sort(news: Collection[News], unsent: Mapping[Key, Unsent], now: datetime) -> list[Say]:
     """Put news into mails that wait, drop what is none any more, and give what is to be told.
 
     While a mail about a tenant is on its way nobody knows what its reader was told: news waits.
     """
-    unsent = _unsent({one.channel_id for one in news})
     quiet = silenced({one.target_id for one in news}, now)
     placed: list[tuple[News, int]] = []
     dropped: list[tuple[News, Fate]] = []
@@ -121,15 +122,15 @@ def _under_way(news: News, unsent: Mapping[Key, Unsent]) -> Unsent | None:
     return unsent.get((news.channel_id, None)) or of_tenant
 
 
-def _unsent(channel_ids: Collection[int]) -> dict[Key, Unsent]:
+def _unsent() -> dict[Key, Unsent]:
     """Give the mails on their way, the untried ones locked: no sender takes them meanwhile."""
-    mine = Mail.objects.filter(channel__in=channel_ids, kind__in=GROUPED)
+    mine = Mail.objects.filter(kind__in=GROUPED)
     on_way = mine.filter(state__in=[Mail.State.WAITING, Mail.State.LEASED])
     found: dict[Key, Unsent] = {
         (channel_id, tenant_id): Unsent(pk, takes_more=False)
         for channel_id, tenant_id, pk in on_way.values_list("channel_id", "tenant_id", "pk")
     }
-    untried = mine.filter(state=Mail.State.WAITING, attempts=0)
+    untried = mine.filter(state=Mail.State.WAITING, attempts=0, is_doubtful=False)
     rows = untried.select_for_update(skip_locked=True).order_by("pk")
     for channel_id, tenant_id, pk in rows.values_list("channel_id", "tenant_id", "pk"):
         found[channel_id, tenant_id] = Unsent(pk, takes_more=True)

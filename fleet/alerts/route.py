@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from django.db import transaction
+from django.db.models import Q
 
 from fleet.alerts.decide import TOLD_CAUSES
-from fleet.alerts.models import Told
+from fleet.alerts.models import Delivery, Mail, Told
 from fleet.alerts.recipients import About, Ears, read_ears
 from fleet.registry.arrays import rows_of, run
 
@@ -77,21 +78,33 @@ def _route_batch(now: datetime) -> int:
 
 
 def _deliveries(moves: Sequence[_Unrouted], ears: Ears) -> Iterator[tuple[int, int]]:
-    """Give (transition, channel): who wants to hear of it now, and who believes that it is open."""
+    """Give (transition, channel): who wants to hear of it now, and who may believe that it is open."""
     believing = _believing({move.target_id for move in moves})
     for move in moves:
         channels = ears.told(move.about) | believing.get((move.target_id, move.rule_id), set())
         yield from ((move.transition_id, channel) for channel in sorted(channels))
 
 
-def _believing(target_ids: Iterable[int]) -> dict[tuple[int, str], set[int]]:
+def _believing(target_ids: Collection[int]) -> dict[tuple[int, str], set[int]]:
+    """Give the channels that were told that a rule fails on a target, or are about to be.
+
+    Two queries, in this order: what is told meanwhile is then in the second.
+    """
     found: defaultdict[tuple[int, str], set[int]] = defaultdict(set)
-    rows = Told.objects.filter(
+    on_way = Delivery.objects.filter(
+        Q(state=Delivery.State.WAITING)
+        | Q(state=Delivery.State.MAILED, mail__state__in=[Mail.State.WAITING, Mail.State.LEASED]),
+        transition__finding__target__in=target_ids,
+    )
+    columns = ("transition__finding__target_id", "transition__finding__rule_id", "channel_id")
+    for target_id, rule_id, channel_id in on_way.values_list(*columns):
+        found[target_id, rule_id].add(channel_id)
+    told = Told.objects.filter(
         target__in=target_ids,
         is_open=True,
         channel__verified_at__isnull=False,
         channel__stopped_at=None,
     )
-    for target_id, rule_id, channel_id in rows.values_list("target_id", "rule_id", "channel_id"):
+    for target_id, rule_id, channel_id in told.values_list("target_id", "rule_id", "channel_id"):
         found[target_id, rule_id].add(channel_id)
     return found

@@ -52,14 +52,20 @@ def send_mails() -> None:
 def keep_reminding() -> None:
     """Make reminders, digests, reports and warnings that are due, and look after our own alarms."""
     with database_may_fail("reminding"):
-        now = timezone.now()
-        steps: tuple[Callable[[datetime], object], ...] = (
-            reminders.remind,
-            periodic.make_digests,
-            periodic.make_reports,
-            periodic.warn_of_ending,
-            watch.watch,
-            alarms.mail_alarms,
-        )
-        for step in steps:
-            step(now)
+        for step in STEPS:
+            try:
+                step(timezone.now())
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:  # the outermost door: a fault of one keeps the others from nothing
+                logger.exception("%s failed", step.__name__)
+
+
+STEPS: Final[tuple[Callable[[datetime], object], ...]] = (
+    reminders.remind,
+    periodic.make_digests,
+    periodic.make_reports,
+    periodic.warn_of_ending,
+    watch.watch,
+    alarms.mail_alarms,
+)

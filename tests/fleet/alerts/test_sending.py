@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from fleet.alerts import gather, route, send
 from fleet.alerts.models import Delivery, Mail, PortalAlarm, Told
 from fleet.alerts.timing import LEASE, backoff
+from fleet.findings.models import Finding
 from tests.fleet.alerts.stories import NORTHWIND, make_channel
 from tests.fleet.factories import make_pair
 from tests.mail_server import free_port, mail_server
@@ -251,3 +252,49 @@ def test_a_router_that_dies_leaves_no_trace(story):
 def routed_and_killed(now):
     route.route(now)
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_mail_that_is_taken_while_news_is_grouped_is_followed_by_the_recovery(story, is_before):
+    """A sender finishes between two looks of the gatherer: the reader knows of the opening."""
+    made(story)
+    mail = send._claim(story.now)
+    still = send.still_to_tell(mail, story.now)
+    story.resolves(Finding.objects.get())
+    route.route(story.now)
+    looks = []
+
+    def sender(execute, sql, params, many, context):
+        looks.append(sql)
+        is_look = "alerts_mail" in sql and not any("alerts_mail" in one for one in looks[:-1])
+        if is_look and is_before:
+            send._sent(mail, still, "250 ok", story.now)
+        answer = execute(sql, params, many, context)
+        if is_look and not is_before:
+            send._sent(mail, still, "250 ok", story.now)
+        return answer
+
+    with connection.execute_wrapper(sender):
+        gather.gather(story.now)
+    assert Told.objects.get().is_open
+    story.after(minutes=6)
+
+    assert story.subjects() == ["[Resolved] Northwind Mail: 1 pair is back after 30 s"]
+
+
+def test_what_eases_and_ends_while_its_mail_is_with_a_sender_is_told_as_over(story):
+    """The channel wants criticals; when it is over it is a warning, and nobody was told yet."""
+    make_channel(min_severity="critical")
+    finding = story.opens(make_pair())
+    route.route(story.now)
+    story.now += timedelta(seconds=30)
+    gather.gather(story.now)
+    mail = send._claim(story.now)
+    still = send.still_to_tell(mail, story.now)
+    story.turns(finding, "warning")
+    story.resolves(finding)
+    route.route(story.now)
+    send._sent(mail, still, "250 ok", story.now)
+    story.after(minutes=6)
+
+    assert story.subjects() == ["[Resolved] Northwind Mail: 1 pair is back after 30 s"]
