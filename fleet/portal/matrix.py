@@ -121,6 +121,10 @@ class Matrix:
             if line.outcome == "not_verified" and kind in (None, line.rule.kind)
         ]
 
+    def waived(self, kind: Kind) -> int:
+        """How many rules of one kind fail under a waiver."""
+        return sum(line.waiver is not None and line.rule.kind is kind for line in self.lines)
+
     def applicable(self, kind: Kind) -> int:
         """How many rules of one kind apply to this pair."""
         return sum(

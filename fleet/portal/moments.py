@@ -12,6 +12,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fleet.registry.instants import instant
+
 FORMATS: Final = ("%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S")
 OWN, UTC_ZONE = "own", "utc"
 YEARS: Final = range(2000, 2200)  # a slip of the finger, else: no zone has rules for it
@@ -39,6 +41,14 @@ def zone_named(choice: str) -> ZoneInfo:
 def typed(at: datetime) -> str:
     """Write an instant as the field takes it, in the person's time zone."""
     return timezone.localtime(at).strftime(FORMATS[0])
+
+
+def both(at: datetime) -> str:
+    """Write an instant in the person's time zone, and in UTC where that is another."""
+    own = instant(at)
+    with timezone.override(UTC):
+        other = instant(at)
+    return own if own == other else f"{own} ({other})"
 
 
 def read(text: str, zone: ZoneInfo) -> datetime:

@@ -268,12 +268,13 @@ def _operations(table: matrix.Matrix) -> str:
 
 
 def _unverified_words(table: matrix.Matrix, kind: Kind) -> str:
-    count = len(table.not_verified(kind))
-    if not count:
-        return ""
-    return ngettext(
-        "%(count)d could not be verified.", "%(count)d could not be verified.", count
-    ) % {"count": count}
+    count, waived = len(table.not_verified(kind)), table.waived(kind)
+    unsure = ngettext("%(count)d could not be verified.", "%(count)d could not be verified.", count)
+    words = [unsure % {"count": count}] if count else []
+    if waived:
+        text = ngettext("%(count)d more fails, waived.", "%(count)d more fail, waived.", waived)
+        words.insert(0, text % {"count": waived})
+    return " ".join(words)
 
 
 def _coverage(state: PairState | None) -> dict[str, int] | None:

@@ -74,7 +74,17 @@ class SettingsForm(_Form):
 
     class Meta:
         model = FleetSettings
-        fields = ["raw_days", "hourly_days", "daily_days", "core_rules", "reference_address"]
+        fields = [
+            "raw_days",
+            "hourly_days",
+            "daily_days",
+            "core_rules",
+            "reference_address",
+            "critical_waiver_days",
+            "warning_waiver_days",
+            "second_person",
+            "maintenance_hours",
+        ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

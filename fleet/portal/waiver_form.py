@@ -138,7 +138,7 @@ class Preview:
     covered_count: int
     left_count: int
     pairs_url: str
-    ends: tuple[datetime, ...]
+    ends: str
     unit: str
     worst: str
     is_measured: bool
@@ -328,12 +328,13 @@ def _matching(rows: Rows, typed: Mapping[str, Any]) -> QuerySet[Finding] | None:
     return found.exclude(target__state=Target.State.ARCHIVED)
 
 
-def _ends(typed: Mapping[str, Any]) -> tuple[datetime, ...]:
+def _ends(typed: Mapping[str, Any]) -> str:
+    """Write when it would end, in the person's time zone and in UTC; "" while that is not known."""
     zone = moments.zone_named(str(typed.get("zone", "")))
     try:
-        return (moments.read(str(typed.get("expires_at", "")), zone),)
+        return moments.both(moments.read(str(typed.get("expires_at", "")), zone))
     except forms.ValidationError:
-        return ()
+        return ""
 
 
 def _why_not(finding: Finding, severity: str, ceiling: float | None) -> str:

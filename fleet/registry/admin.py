@@ -88,6 +88,16 @@ class FleetSettingsAdmin(ScopedAdmin):
         ),
         (_("What decides the lamps"), {"fields": ("core_rules",)}),
         (_("Is a zone cut off?"), {"fields": ("reference_address",)}),
+        (
+            _("Waivers and maintenance"),
+            {
+                "fields": (
+                    ("critical_waiver_days", "warning_waiver_days"),
+                    "second_person",
+                    "maintenance_hours",
+                )
+            },
+        ),
         (_("History"), {"fields": ("raw_days", "hourly_days", "daily_days")}),
     )
 

@@ -53,6 +53,14 @@ def test_what_the_clocks_skip_repeat_or_never_show_is_refused(text, words):
     assert refused.value.messages == [words]
 
 
+def test_an_instant_is_shown_in_both_zones_where_they_differ():
+    at = datetime(2026, 12, 12, 13, tzinfo=UTC)
+    with timezone.override(BERLIN):
+        assert moments.both(at) == "12 Dec 2026, 14:00 CET (12 Dec 2026, 13:00 UTC)"
+    with timezone.override("UTC"):
+        assert moments.both(at) == "12 Dec 2026, 13:00 UTC"
+
+
 def test_utc_is_offered_beside_ones_own_zone():
     with timezone.override("Europe/Berlin"):
         assert moments.zones() == [("own", "Europe/Berlin"), ("utc", "UTC")]

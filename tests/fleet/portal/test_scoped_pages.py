@@ -1,7 +1,14 @@
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from django.core.cache import cache
 from django.urls import get_resolver, reverse
+from django.utils import timezone
 
+from fleet.findings.maintenance import Plan, start
+from fleet.findings.waivers import Ask
+from fleet.inspections import waive
 from tests.fleet.factories import make_finding, make_pair, make_person, make_state
 from tests.house.test_scoping import addresses
 
@@ -24,9 +31,20 @@ def theirs():
 
 
 def with_finding(tenant, name):
+    """A pair that fails a rule, with a waiver of it and in maintenance."""
     pair = make_pair(tenant, name=name)
     make_state(pair, compliance="non_compliant")
-    make_finding(pair)
+    finding = make_finding(pair)
+    now, person = timezone.now(), make_person(f"of {name}")
+    soon = now + timedelta(days=1)
+    tenant_id = pair.target.tenant_id
+    ask = Ask(
+        finding.rule_id, tenant_id, pair.pk, "critical", "accepted_risk", f"of {tenant}", soon
+    )
+    waive.request(ask, person.pk, now)
+    waive.request(replace(ask, rule_id="pair.rtt"), person.pk, now)
+    make_finding(pair, "redis.version")
+    start(Plan(now, soon, frozenset([pair.pk]), tenant_id, reason=tenant), person.pk, now)
     return pair
 
 
@@ -47,6 +65,8 @@ LISTS = [
     "admin:registry_pair_changelist",
     "admin:findings_finding_changelist",
     "admin:registry_tenant_changelist",
+    "admin:findings_waiver_changelist",
+    "admin:findings_maintenancewindow_changelist",
 ]
 
 
@@ -69,8 +89,13 @@ def test_an_auditor_sees_every_tenant(client, ours, theirs, name):
 
 def about(pair):
     """What an address may be asked for of one pair."""
-    finding = pair.target.findings.get()
+    finding = pair.target.findings.first()
+    waiver, window = pair.target.waivers.first(), pair.target.maintenance_windows.get()
     return {
+        "findings_waiver": waiver.pk,
+        "waiver_id": waiver.pk,
+        "findings_maintenancewindow": window.pk,
+        "window_id": window.pk,
         "registry_pair": pair.pk,
         "findings_finding": finding.pk,
         "registry_tenant": pair.target.tenant_id,
@@ -122,6 +147,8 @@ def test_no_address_answers_for_another_tenants_row(client, ours, theirs, role, 
     assert answered == {}
     assert {"admin:registry_pair_change", "admin:registry_pair_trend"} <= names
     assert {"admin:findings_finding_change", "admin:registry_tenant_change"} <= names
+    assert {"admin:findings_waiver_change", "admin:findings_waiver_approve"} <= names
+    assert {"admin:findings_maintenancewindow_change", "admin:registry_pair_maintenance"} <= names
 
 
 def answer(client, method, url):
