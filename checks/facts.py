@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from checks.growth import Growth as Growth
 from checks.makes import ENGINE_LABELS as ENGINE_LABELS
 from checks.makes import MANAGED as MANAGED
 from checks.makes import Engine as Engine
@@ -373,6 +374,7 @@ class Trend:
     largest_cow_bytes: int | Missing = _NO_HISTORY
     most_replicas_count: int | Missing = _NO_HISTORY
     no_replica_s: float | Missing = _NO_HISTORY
+    growth: Growth | Missing = _NO_HISTORY  # of the daily highest used_memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from checks.facts import (
     EmailEngineFacts,
     Engine,
     FleetFacts,
+    Growth,
     Missing,
     PairFacts,
     Queue,
@@ -192,6 +193,7 @@ TREND = Trend(
     largest_cow_bytes=64 * MIB,
     most_replicas_count=1,
     no_replica_s=0.0,
+    growth=Growth(28, 20_778, 1.0 * GIB, 0.0, -100_000.0, 100_000.0),
 )
 FLEET = FleetFacts(database=8, key_prefix="", expected_mailboxes_count=4, expected_replicas_count=1)
 ATTESTED = Attested(

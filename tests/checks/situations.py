@@ -9,6 +9,7 @@ from checks.facts import (
     BullClient,
     Deliveries,
     Engine,
+    Growth,
     Missing,
     Neighbour,
     PairFacts,
@@ -53,7 +54,15 @@ WRITES = {
         used_memory_bytes=4 * GIB, used_memory_rss_bytes=4 * GIB, system_memory_bytes=5 * GIB
     ),
 }
+FILLING = Growth(28, 20_778, 3.0 * GIB, 50.0 * MIB, 40.0 * MIB, 60.0 * MIB)
 MEMORY = {
+    "filling": facts_with(trend={"growth": FILLING}),
+    "filling on a small host": facts_with(
+        trend={"growth": FILLING}, system_memory_bytes=5 * GIB, attested={"ram_bytes": 5 * GIB}
+    ),
+    "filling without a ceiling": facts_with(
+        trend={"growth": FILLING}, maxmemory_bytes=0, attested={"ram_bytes": 4 * GIB}
+    ),
     "near full": facts_with(used_memory_bytes=int(3.5 * GIB)),
     "near full on a small host": facts_with(
         used_memory_bytes=int(3.5 * GIB), system_memory_bytes=5 * GIB

@@ -35,7 +35,8 @@ TOP = 6  # admin.py and the glue: they may import every app
 ARROWS: dict[str, tuple[str, ...] | None] = {
     "checks.makes": (),
     "checks.missing": (),
-    "checks.facts": ("checks.makes", "checks.missing"),
+    "checks.growth": ("checks.missing",),
+    "checks.facts": ("checks.growth", "checks.makes", "checks.missing"),
     "checks.jobs": ("checks.facts",),
     "checks.counters": (),
     "checks.render": (),

@@ -49,6 +49,7 @@ SHIPPED = {
     "emailengine.queue-workers",
     "redis.maxmemory-set",
     "redis.memory-provisioning",
+    "redis.memory-forecast",
     "redis.snapshot-headroom",
     "redis.fragmentation",
     "redis.aof-disk",
