@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from checks.facts import Missing, RedisFacts, Trend
+from checks.facts import Growth, Missing, RedisFacts, Trend
 
 DAY_S: Final = 86_400
 MEMORY_DAYS: Final = 28
@@ -21,6 +21,8 @@ MEMORY_STEPS: Final = MEMORY_DAYS // STEP_DAYS + 1
 GROWTH_RATIO: Final = 0.01
 # RSS of the moment, for the neighbours on its host; a drift below this share is not written.
 DRIFT_RATIO: Final = 0.05
+
+NO_GROWTH: Final = Missing("no_history", "no daily history of this pair yet")
 
 Steps = tuple[tuple[int, int], ...]  # (number of the step, its highest figure), oldest first
 
@@ -37,7 +39,11 @@ class Past:
 
 
 def look_back(
-    past: Past, began_s: int, redis: RedisFacts | Missing, at_s: float
+    past: Past,
+    began_s: int,
+    redis: RedisFacts | Missing,
+    at_s: float,
+    growth: Growth | Missing = NO_GROWTH,
 ) -> tuple[Trend, Past]:
     """Add what this visit read to the past; return what it shows, and what to remember.
 
@@ -52,6 +58,7 @@ def look_back(
             largest_cow_bytes=_highest(past.cow_by_step) or NO_COPY,
             most_replicas_count=_whole(past.replicas_by_day, age_s, REPLICA_DAYS),
             no_replica_s=at_s - past.no_replica_since_s if past.no_replica_since_s else 0.0,
+            growth=growth,
         ),
         past,
     )

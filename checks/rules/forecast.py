@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from checks.facts import Growth, PairFacts, RedisFacts, Trend, known, or_else
+from checks.facts import Growth, PairFacts, RedisFacts, known
 from checks.render import duration, percent, size
 from checks.rule import (
     JSON,
@@ -62,7 +62,7 @@ def memory_forecast(facts: PairFacts, limits: ForecastLimits) -> Verdict:
     Source: S0 and S1, memory below 80 % in normal load, provisioned for growth. The times are ours.
     """
     redis = known(facts.redis)
-    grown = known(or_else(facts.trend, Trend()).growth)
+    grown = known(known(facts.trend).growth)
     ram = ram_of(facts)
     ceiling_bytes = known(redis.maxmemory_bytes)
     if not ceiling_bytes and (ram is None or not ram.is_attested):

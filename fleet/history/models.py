@@ -139,6 +139,22 @@ class RolledDay(models.Model):
         return f"{self.day}"
 
 
+class MemoryGrowth(models.Model):
+    """The line through one target's daily highest used_memory: checks.growth.Growth in columns."""
+
+    target_id = models.BigIntegerField(primary_key=True)
+    made_of = models.DateField()  # the newest day that was rolled up when it was drawn
+    days_count = models.SmallIntegerField()
+    last_day = models.IntegerField()  # counted from 1970
+    level_bytes = models.FloatField()
+    slope_bytes = models.FloatField()  # a day
+    low_bytes = models.FloatField()
+    high_bytes = models.FloatField()
+
+    def __str__(self) -> str:
+        return f"{self.target_id}: {self.slope_bytes:+.0f} B a day"
+
+
 class FleetHour(models.Model):
     """The fleet in one closed hour, by zone and engine: what the fleet's charts read."""
 

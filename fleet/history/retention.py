@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from fleet.history import partitions, rollup
+from fleet.history.growth import keep_growth
 from fleet.history.models import FleetHour, RolledDay, ScoreDay
 from fleet.registry.models import FleetSettings
 
@@ -27,6 +28,7 @@ def keep(now: datetime, database_now: datetime, settings: FleetSettings) -> None
     for table in partitions.TABLES:
         partitions.make_ahead(table, today)
     rollup.roll_up(now)
+    keep_growth()
     if abs(database_now - now) > CLOCKS_AGREE:
         logger.error("nothing dropped: this clock and the database's differ by over an hour")
         return

@@ -45,7 +45,7 @@ def judge(due: Due, at: datetime, reading: PairReading, policy: Policy) -> Seen:
         at.timestamp(),
         due.kept.acknowledged_at_s,
     )
-    trend, past = look_back(memory.past, memory.began_s, redis, at.timestamp())
+    trend, past = look_back(memory.past, memory.began_s, redis, at.timestamp(), due.growth)
     facts = PairFacts(
         redis=redis,
         emailengine=emailengine,

@@ -10,9 +10,11 @@ from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 
-from checks.facts import NOT_CONFIGURED, Attested, FleetFacts, Missing, Since, Vantage
+from checks.facts import NOT_CONFIGURED, Attested, FleetFacts, Growth, Missing, Since, Vantage
+from checks.past import NO_GROWTH
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
+from fleet.history.growth import growths
 from fleet.inspections import memory
 from fleet.inspections.attested import NOTHING_ATTESTED, attested
 from fleet.inspections.blind import BLIND
@@ -101,6 +103,7 @@ class Due:
     attested: Attested
     fleet: FleetFacts
     kept: memory.Kept = memory.NOTHING_KEPT
+    growth: Growth | Missing = NO_GROWTH
 
     def since(self, at: datetime, run_id: str | Missing) -> Since | Missing:
         """Give what the last visits left, as the rules see it; run_id is what this one read."""
@@ -144,7 +147,7 @@ JOIN inspections_pairstate b ON b.target_id = s.target_id AND b.recorded_claim <
 
 
 def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
-    """Load what these claims are for, in three queries; claims that are spent are left out.
+    """Load what these claims are for, in four queries; claims that are spent are left out.
 
     Secrets are revealed here and live in the targets only.
     """
@@ -152,6 +155,7 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
     rows = rows_of(LOAD, [LEASE, list(claims), [claim for claim, _bits in claims.values()]])
     ids = [row[0] for row in rows]
     said, kept, around = attested(ids, now), memory.kept(ids), neighbourhood()
+    grown = growths(ids, now)
     return [
         _due(
             row,
@@ -159,6 +163,7 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
             said.get(row[0], NOTHING_ATTESTED),
             around.facts(row[0], row[9], row[10]),
             kept.get(row[0], memory.NOTHING_KEPT),
+            grown.get(row[0], NO_GROWTH),
         )
         for row in rows
     ]
@@ -171,6 +176,7 @@ def _due(
     said: Attested,
     fleet: FleetFacts,
     kept: memory.Kept,
+    growth: Growth | Missing,
 ) -> Due:
     target_id, is_asked, is_slow = row[:3]
     registered = _hashable(row[FIRST : FIRST + len(REGISTERED)])
@@ -195,6 +201,7 @@ def _due(
         said,
         fleet,
         kept,
+        growth,
     )
 
 

@@ -28,6 +28,7 @@ from checks.facts import (
     EmailEngineFacts,
     Engine,
     FleetFacts,
+    Growth,
     Missing,
     Neighbour,
     PairFacts,
@@ -70,6 +71,7 @@ RECORDS = (
     Vantage,
     Neighbour,
     FleetFacts,
+    Growth,
     Trend,
     PairFacts,
 )

@@ -239,7 +239,7 @@ CASES = {
         unknown={
             *("redis.clients-headroom", "redis.pubsub-buffers", "redis.credentials-drift"),
             *("redis.replication", "redis.snapshot-headroom", "redis.storage-medium"),
-            *("emailengine.bounce-rate", "pair.data-intact"),
+            *("emailengine.bounce-rate", "pair.data-intact", "redis.memory-forecast"),
         },
     ),
     "a submit queue that is paused on purpose, for half an hour": Case(
@@ -318,6 +318,7 @@ CASES = {
             "redis.replication": "info",
         },
         unknown={
+            "redis.memory-forecast",
             "redis.memory-headroom",
             "redis.memory-provisioning",
             "redis.snapshot-headroom",
@@ -411,6 +412,7 @@ CASES = {
         lamps=("unverified", "healthy"),
         fails={"redis.maxmemory-set": "info"},
         unknown={
+            "redis.memory-forecast",
             "redis.memory-headroom",
             "redis.memory-provisioning",
             "redis.snapshot-headroom",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from checks.codec import decode, encode
 from checks.facts import Missing, Replica, Trend
-from checks.past import DAY_S, NO_COPY, STEP_DAYS, Past, look_back
+from checks.past import DAY_S, NO_COPY, NO_GROWTH, STEP_DAYS, Past, look_back
 from tests.checks.pairs import GIB, HIDDEN, MIB, REDIS
 
 BEGAN_S = 1_800_000_000
@@ -28,6 +28,7 @@ def test_a_first_look_knows_no_past():
         largest_cow_bytes=NO_COPY,
         most_replicas_count=Missing("no_history", "watched for less than 7 days"),
         no_replica_s=0.0,
+        growth=NO_GROWTH,
     )
     assert past.used_by_step == ((STEP, 1 * GIB),)
 

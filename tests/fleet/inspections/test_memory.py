@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
+from checks.deltas import FSYNC_LOOKS
 from fleet.findings.models import Finding, Transition
 from fleet.history.partitions import ensure_day
 from fleet.inspections.acknowledge import AcknowledgeError, acknowledge, may_accept
@@ -72,10 +73,10 @@ def test_what_ends_by_itself_cannot_be_acknowledged():
 
 def test_a_visit_that_changes_nothing_writes_no_memory():
     pair = make_pair(**URL)
-    for minute in range(4):
+    for minute in range(FSYNC_LOOKS + 1):  # then the last looks are all remembered
         visit(pair, now=minutes(minute))
     before = _version(pair)
-    visit(pair, now=minutes(4))
+    visit(pair, now=minutes(FSYNC_LOOKS + 1))
 
     assert _version(pair) == before
 

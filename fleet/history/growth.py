@@ -1,0 +1,78 @@
+"""How each target's memory grows: worked out once a night from its days, read by its visits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
+
+from django.db import connection, transaction
+
+from checks.growth import MOST_DAYS, Growth, growth
+from fleet.history.models import MemoryGrowth, RolledDay
+from fleet.history.rollup import bounds
+from fleet.registry.arrays import rows_of
+
+EPOCH: Final = date(1970, 1, 1)
+BATCH: Final = 1000
+# A line that ends longer ago than this foretells nothing.
+STALE_DAYS: Final = 3
+DAYS: Final = """
+SELECT target_id, at, used_memory_max_bytes FROM history_visitday
+WHERE at >= %s AND used_memory_max_bytes IS NOT NULL ORDER BY target_id, at
+"""
+LINES: Final = """
+SELECT target_id, days_count, last_day, level_bytes, slope_bytes, low_bytes, high_bytes
+FROM history_memorygrowth WHERE target_id = ANY(%b::int8[]) AND made_of >= %b::date
+"""
+
+
+def keep_growth() -> int:
+    """Draw every target's line anew once a day is rolled up; returns how many were drawn.
+
+    Some 0.2 ms a target. One transaction, safe to run twice and at once.
+    """
+    newest = RolledDay.objects.order_by("-day").values_list("day", flat=True).first()
+    if newest is None or MemoryGrowth.objects.filter(made_of=newest).exists():
+        return 0
+    since, _until = bounds(newest - timedelta(days=MOST_DAYS - 1))
+    with transaction.atomic():
+        MemoryGrowth.objects.all().delete()
+        rows = [
+            MemoryGrowth(target_id=target_id, made_of=newest, **_columns(line))
+            for target_id, days in _days(since)
+            if isinstance(line := growth(days), Growth)
+        ]
+        MemoryGrowth.objects.bulk_create(rows, batch_size=BATCH, ignore_conflicts=True)
+    return len(rows)
+
+
+def growths(target_ids: Iterable[int], now: datetime) -> dict[int, Growth]:
+    """Give the lines of these targets; one that has none, or an old one, is left out. One query."""
+    oldest = now.astimezone(UTC).date() - timedelta(days=STALE_DAYS)
+    rows = rows_of(LINES, [list(target_ids), oldest])
+    return {target_id: Growth(*line) for target_id, *line in rows}
+
+
+def _days(since: datetime) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    with connection.cursor() as cursor:
+        cursor.execute(DAYS, [since])
+        rows = cursor.fetchall()
+    for target_id, group in groupby(rows, key=itemgetter(0)):
+        yield (
+            target_id,
+            [((at.astimezone(UTC).date() - EPOCH).days, used) for _id, at, used in group],
+        )
+
+
+def _columns(line: Growth) -> dict[str, float]:
+    return {
+        "days_count": line.days_count,
+        "last_day": line.last_day,
+        "level_bytes": line.level_bytes,
+        "slope_bytes": line.slope_bytes,
+        "low_bytes": line.low_bytes,
+        "high_bytes": line.high_bytes,
+    }
