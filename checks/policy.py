@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
@@ -15,6 +16,10 @@ from checks.rule import Cadence, Confirm, Limits, Rule, Severity
 RESERVED: Final = ("enabled", "severity", "open_after", "resolve_after")
 # Words that tell apart two thresholds of one scale: warn_used_ratio, critical_used_ratio.
 STEPS: Final = frozenset({"info", "warn", "warning", "critical", "enter", "leave", "keep"})
+
+VERSION: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}")
+MOST_SHOWN: Final = 80  # characters of a refused value
+MOST_NUMBER: Final = 10**15  # in any unit of ours: a petabyte, thirty million years
 
 T = TypeVar("T")
 Limit = Any  # bool, int, float, str, or tuples of them
@@ -180,20 +185,32 @@ def _like(rule: Rule, name: str, value: object, default: Limit) -> Limit:
     if isinstance(default, tuple):
         if not isinstance(value, list | tuple) or not value:
             raise _refused(rule, name, value, f"a list such as {_plain(default)}")
-        return tuple(_like(rule, name, one, default[0]) for one in value)
+        return tuple(_element(rule, name, one, default[0]) for one in value)
     if isinstance(default, bool):
         return _enabled(rule, name, value)
     if isinstance(default, str):
-        if isinstance(value, str) and value:
+        is_version = name.endswith("_version")
+        if isinstance(value, str) and (VERSION.fullmatch(value) if is_version else value):
             return value
-        raise _refused(rule, name, value, f"a text such as {default!r}")
+        what = "version in quotes" if is_version else "text"
+        raise _refused(rule, name, value, f"a {what} such as {default!r}")
     return _number(rule, name, value, default)
+
+
+def _element(rule: Rule, name: str, value: object, default: Limit) -> Limit:
+    """Return one of a list's elements; where these are lists, each has as many parts."""
+    found = _like(rule, name, value, default)
+    if isinstance(default, tuple) and len(found) != len(default):
+        raise _refused(rule, name, value, f"{len(default)} values such as {_plain(default)}")
+    return found
 
 
 def _number(rule: Rule, name: str, value: object, default: float) -> float:
     is_whole = isinstance(default, int)
-    most = 1.0 if name.endswith("_ratio") else math.inf
-    allowed = "a number from 0 to 1" if most == 1.0 else f"a {'whole ' * is_whole}number ≥ 0"
+    most = 1.0 if name.endswith("_ratio") else MOST_NUMBER
+    allowed = (
+        "a number from 0 to 1" if most == 1.0 else f"a {'whole ' * is_whole}number from 0 to 10^15"
+    )
     if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
         raise _refused(rule, name, value, allowed)
     if not (0 <= value <= most and math.isfinite(value)):
@@ -228,7 +245,9 @@ def _mapping(data: object, what: str) -> Mapping[str, Any]:
 
 
 def _refused(rule: Rule, name: str, value: object, allowed: str) -> PolicyError:
-    return PolicyError(f"{rule.id}: {name} is {value!r}; allowed is {allowed}")
+    shown = repr(value)
+    shown = shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}…"
+    return PolicyError(f"{rule.id}: {name} is {shown}; allowed is {allowed}")
 
 
 def _plain(value: Limit) -> Limit:

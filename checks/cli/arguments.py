@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
-import yaml
-
 from checks import attest
 from checks.address import (
     AddressError,
@@ -23,6 +21,7 @@ from checks.address import (
 )
 from checks.facts import Attested
 from checks.policy import DEFAULT, Policy, PolicyError, lay, parse
+from checks.policy_file import read_policy
 from checks.probes.tls import Tls
 
 T = TypeVar("T")
@@ -208,11 +207,7 @@ def _policy(name: str | None) -> Policy:
     if name is None:
         return DEFAULT
     try:
-        return lay(parse(yaml.safe_load(_text(name, "--policy")) or {}))
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise UsageError(f"--policy: {name} is neither YAML nor JSON{line}") from None
+        return lay(parse(read_policy(_text(name, "--policy"))))
     except PolicyError as error:
         raise UsageError(f"--policy: {error}") from None
 

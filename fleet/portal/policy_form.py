@@ -14,13 +14,13 @@ from django.utils.translation import gettext_lazy
 
 from checks.catalog import RULES
 from checks.policy import PolicyError, Settings, parse
+from checks.policy_file import read_policy
 from checks.remedy import title
 from checks.rule import Confirm, Rule, Severity
 from fleet.portal.rules import ONE_KIND, Words, in_unit
 from fleet.registry.policies import Overrides, Policies, Subject
 
 K_OF_N: Final = re.compile(r"\[?\s*(\d+)\s*(?:of|,)\s*(\d+)\s*\]?")
-MOST_TEXT: Final = 200_000  # characters of an imported file
 
 
 @dataclass(frozen=True)
@@ -274,14 +274,7 @@ def _choices(rule: Rule, name: str) -> tuple[tuple[str, Words], ...]:
 
 def from_yaml(text: str) -> dict[str, str]:
     """Read a policy file into what the form shows as typed; raises PolicyError."""
-    if len(text) > MOST_TEXT:
-        raise PolicyError(f"the file has {len(text):,} characters; allowed is {MOST_TEXT:,}")
-    try:
-        data = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise PolicyError(f"the text is no YAML{line}") from None
+    data = read_policy(text)
     layer = parse(data)
     return typed_of({rule_id: data.get(rule_id) or _formerly(data, rule_id) for rule_id in layer})
 

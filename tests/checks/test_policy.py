@@ -4,6 +4,7 @@ import re
 import pytest
 
 from checks.policy import DEFAULT, PolicyError, lay, parse
+from checks.remedy import title
 from checks.rule import Cadence, Confirm, Severity
 from tests.checks.sample_rules import (
     ALL,
@@ -119,7 +120,7 @@ def test_what_does_not_exist_is_named(data, text):
 
 RATIO, WHOLE, CONFIRM = (
     "a number from 0 to 1",
-    "a whole number ≥ 0",
+    "a whole number from 0 to 10^15",
     "[k, n]: k of the last n results, 1 ≤ k ≤ n ≤ 15",
 )
 
@@ -136,8 +137,8 @@ RATIO, WHOLE, CONFIRM = (
         (LICENCE, "warn_remaining_days", -1, WHOLE),
         (LICENCE, "warn_remaining_days", 1.0, WHOLE),
         (LICENCE, "warn_remaining_days", True, WHOLE),
-        (LICENCE, "patience_s", math.inf, "a number ≥ 0"),
-        (LICENCE, "patience_s", -1, "a number ≥ 0"),
+        (LICENCE, "patience_s", math.inf, "a number from 0 to 10^15"),
+        (LICENCE, "patience_s", -1, "a number from 0 to 10^15"),
         (LICENCE, "is_strict", 1, "true or false"),
         (LICENCE, "policy_name", "", "a text such as 'noeviction'"),
         (LICENCE, "policy_name", 7, "a text such as 'noeviction'"),
@@ -228,3 +229,50 @@ def test_the_catalogue_has_a_default_policy_that_parses_as_it_is():
     }
 
     assert lay(parse(written)).settings == DEFAULT.settings
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "name", "value", "shown", "allowed"),
+    [
+        (
+            *("redis.rdb-schedule", "required_pairs", [[900, 1], [300]]),
+            *("[300]", "2 values such as [900, 1]"),
+        ),
+        (
+            *("redis.rdb-schedule", "required_pairs", [[900, 1, 5]]),
+            *("[900, 1, 5]", "2 values such as [900, 1]"),
+        ),
+        (
+            *("redis.version", "preferred_version", "latest"),
+            *("'latest'", "a version in quotes such as '6.2'"),
+        ),
+        (
+            *("redis.version", "preferred_version", 7.0),
+            *("7.0", "a version in quotes such as '6.2'"),
+        ),
+        (
+            *("redis.version", "preferred_version", "7" * 500),
+            *(f"'{'7' * 79}…", "a version in quotes such as '6.2'"),
+        ),
+        (
+            *("redis.reachable", "critical_waiting_s", 10**15 + 1),
+            *("1000000000000001", "a whole number from 0 to 10^15"),
+        ),
+        (
+            *("redis.stall", "warn_stall_ms", math.inf),
+            *("inf", "a number from 0 to 10^15"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_rule_could_not_work_with_is_refused(rule_id, name, value, shown, allowed):
+    with pytest.raises(PolicyError) as error:
+        parse({rule_id: {name: value}})
+
+    assert str(error.value) == f"{rule_id}: {name} is {shown}; allowed is {allowed}"
+
+
+def test_every_policy_that_is_taken_can_be_shown():
+    taken = {"redis.rdb-schedule": {"required_pairs": [[60, 1], [900, 7], [5, 2]]}}
+    settings = lay(parse(taken))["redis.rdb-schedule"]
+
+    assert title(settings.rule, settings.limits).endswith("60/1, 900/7, 5/2")

@@ -45,6 +45,7 @@ ARROWS: dict[str, tuple[str, ...] | None] = {
     "checks.attest": ("checks.facts",),
     "checks.catalog": ("checks.rule", "checks.rules"),
     "checks.policy": ("checks.catalog", "checks.rule"),
+    "checks.policy_file": ("checks.policy",),
     "checks.evaluate": ("checks.catalog", "checks.facts", "checks.policy", "checks.rule"),
     "checks.lifecycle": ("checks.policy", "checks.rule"),
     "checks.past": ("checks.facts",),

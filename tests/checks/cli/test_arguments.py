@@ -117,7 +117,7 @@ def test_what_cannot_be_meant_is_named(words, text, monkeypatch):
 @pytest.mark.parametrize(
     ("written", "text"),
     [
-        ("a: [", "is neither YAML nor JSON at line 1"),
+        ("a: [", "--policy: the text is no YAML at line 1"),
         ("- redis.version", "a policy: want names with their values, not ['redis.version']"),
         ("redis.version: {least: 7}", "redis.version has no limit named least; it has"),
         ("redis.nothing: {}", "there is no rule named redis.nothing"),

@@ -109,6 +109,17 @@ def test_yaml_goes_out_and_comes_in_again():
         ("redis.nothing: {}", "there is no rule named redis.nothing"),
         ("- 1", "a policy: want names with their values, not [1]"),
         ("redis.stall:\n  warn_stall_ms: soon", "redis.stall: warn_stall_ms is 'soon'; allowed is"),
+        (
+            "redis.stall: {enabled: false}\nredis.stall: {enabled: true}",
+            "redis.stall is given twice, again at line 2",
+        ),
+        ("redis.stall: {enabled: no, enabled: yes}", "enabled is given twice, again at line 1"),
+        (f"redis.reachable: {{critical_waiting_s: {'9' * 5000}}}", "too large or too deep"),
+        ("[" * 50_000, "nests deeper than 20 brackets"),
+        ("- " * 5_000, "too large or too deep"),
+        ("a: 2026-13-45", "too large or too deep"),
+        ("!!python/object/apply:os.getpid []", "the text is no YAML at line 1"),
+        ("x" * 200_001, "the file has 200,001 characters; allowed is 200,000"),
     ],
 )
 def test_a_wrong_file_is_refused(text, why):
