@@ -8,6 +8,9 @@ from django.views.generic import RedirectView
 
 from fleet.portal.healthz import healthz
 
+handler403 = "fleet.portal.errors.refused"
+handler404 = "fleet.portal.errors.not_found"
+
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),

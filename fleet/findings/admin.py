@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path
@@ -32,6 +33,7 @@ class FindingAdmin(RowListAdmin):
 
     row_list = finding_list.FindingList
     list_title = gettext_lazy("Findings")
+    none_matches = gettext_lazy("No finding matches.")
     list_before_template = "portal/findings/chips.html"
     list_display = (
         finding_list.severity_cell,
@@ -57,6 +59,12 @@ class FindingAdmin(RowListAdmin):
     search_help_text = gettext_lazy("Message, rule, pair or tenant")
     ordering = finding_list.ORDER
     actions = None
+
+    def nothing(self, cl: ChangeList) -> Any:
+        """Say what an empty view means."""
+        state = cl.filter_params.get("state", [Finding.State.OPEN.value])[-1]
+        is_narrowed = cl.query or cl.filter_params.keys() - {"state", "o"}
+        return "" if is_narrowed else finding_list.EMPTY.get(state, "")
 
     def above(self, request: HttpRequest) -> dict[str, Any]:
         """Give the views and chips."""

@@ -9,9 +9,10 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Field, Model
+from django.db.models import Field, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -21,7 +22,9 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from fleet.people.models import Membership, User
 from fleet.portal import figures
-from fleet.portal.scoped_admin import ScopedAdmin, ScopedTabular
+from fleet.portal.filters import SelectFilter
+from fleet.portal.row_list import RowListAdmin
+from fleet.portal.scoped_admin import ScopedTabular
 
 admin.site.unregister(Group)  # roles are memberships
 
@@ -38,6 +41,14 @@ class MembershipForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic 
         return cleaned
 
 
+def _membership(held: Membership) -> str:
+    """Write `Tenant editor of Northwind Mail`."""
+    if held.tenant is None:
+        return held.get_role_display()
+    values = {"role": held.get_role_display(), "tenant": held.tenant.name}
+    return gettext("%(role)s of %(tenant)s") % values
+
+
 class MembershipInline(ScopedTabular):
     """What the person may do, tenant by tenant; without a tenant: for all of them."""
 
@@ -48,17 +59,51 @@ class MembershipInline(ScopedTabular):
     autocomplete_fields = ("tenant",)
 
 
+class MayFilter(SelectFilter):
+    """What a person may do: everything, what the memberships say, or not even sign in."""
+
+    title = _("role")
+    parameter_name = "may"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        """Offer the three."""
+        return [
+            ("operator", _("Operators")),
+            ("member", _("By their memberships")),
+            ("nothing", _("May not sign in")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep those; an unknown value finds nobody."""
+        value = self.value()
+        if not value:
+            return queryset
+        kept = {
+            "operator": Q(is_active=True, is_superuser=True),
+            "member": Q(is_active=True, is_superuser=False),
+            "nothing": Q(is_active=False),
+        }
+        return queryset.filter(kept[value]) if value in kept else queryset.none()
+
+
 @admin.register(User)
-class PersonAdmin(ScopedAdmin, UserAdmin):  # type: ignore[misc, type-arg]
+class PersonAdmin(RowListAdmin, UserAdmin):  # type: ignore[misc, type-arg]
     """One person. Passwords go in through Django's own forms and never come back."""
 
+    list_title = _("People")
+    none_yet = none_matches = _("Nobody matches.")
+    add_form_template = "portal/form.html"
+    form_lead = _("Who may sign in; the memberships say what they see and change.")
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     inlines = (MembershipInline,)
-    list_display = ("username", "full_name", "email", "is_superuser", "is_active", "signed_in")
-    list_filter = ("is_superuser", "is_active")
+    list_display = ("person", "email", "role", "last_signed_in")
+    actions = None
+    list_filter = (MayFilter,)
     search_fields = ("username", "first_name", "last_name", "email")
+    search_help_text = _("Name or mail address")
+    list_prefetch_related = ("memberships__tenant",)
     ordering = ("username",)
     filter_horizontal = ()
     readonly_fields = ("signed_in", "password_set")
@@ -76,10 +121,33 @@ class PersonAdmin(ScopedAdmin, UserAdmin):  # type: ignore[misc, type-arg]
         (_("Access"), {"fields": ("is_superuser",)}),
     )
 
-    @admin.display(description=_("Name"), ordering="last_name")
-    def full_name(self, person: User) -> str:
-        """Give first and last name."""
-        return person.get_full_name()
+    @admin.display(description=_("Person"), ordering="username")
+    def person(self, person: User) -> SafeString:
+        """Link the name to sign in with; the full name below."""
+        return format_html(
+            '<a class="pk-name pk-line1" href="{}">{}</a><span class="pk-line2">{}</span>',
+            reverse("admin:people_user_change", args=[person.pk]),
+            person.username,
+            person.get_full_name(),
+        )
+
+    @admin.display(description=_("Role"), ordering="is_superuser")
+    def role(self, person: User) -> str:
+        """Say what the person may do, and where."""
+        if not person.is_active:
+            return gettext("May not sign in")
+        if person.is_superuser:
+            return gettext("Operator")
+        held = [_membership(one) for one in person.memberships.all()]
+        return ", ".join(held) or gettext("None yet: sees nothing")
+
+    @admin.display(description=_("Last sign-in"), ordering="last_login")
+    def last_signed_in(self, person: User) -> SafeString | str:
+        """Say how long ago the person last signed in."""
+        if person.last_login is None:
+            return gettext("never")
+        ago: SafeString = figures.age(person.last_login, timezone.now())
+        return format_html(gettext("{} ago"), ago)
 
     def formfield_for_dbfield(
         self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any

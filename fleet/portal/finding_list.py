@@ -28,6 +28,11 @@ SEVERITY_RANK: Final = Case(
 )
 ORDER: Final = (SEVERITY_RANK.asc(), F("opened_at").desc(nulls_last=True), "-pk")
 SEVERITIES: Final = ("critical", "warning", "info")
+EMPTY: Final = {
+    "open": gettext_lazy("No finding is open."),
+    "pending": gettext_lazy("No finding is pending: all that was seen is confirmed, or gone."),
+    "resolved": gettext_lazy("No finding was resolved yet."),
+}
 
 
 class FindingList(RowList):

@@ -48,6 +48,8 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
     form = PairForm
     row_list = pair_list.PairList
     list_title = gettext_lazy("Pairs")
+    none_yet = gettext_lazy("No pair yet. A pair is one EmailEngine and its Redis.")
+    none_matches = gettext_lazy("No pair matches.")
     change_form_template = "portal/pairs/form.html"
     list_before_template = "portal/pairs/chips.html"
     list_display = (

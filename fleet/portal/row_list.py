@@ -24,7 +24,9 @@ class RowList(ChangeList):  # type: ignore[misc]  # Unfold has no types
         super().get_results(request)
         self.full_result_count = self.result_count
         ids = list(self.result_list.values_list("pk", flat=True))
-        rows = self.apply_select_related(self.root_queryset.order_by()).in_bulk(ids)
+        found = self.apply_select_related(self.root_queryset.order_by())
+        also = self.model_admin.list_prefetch_related
+        rows = found.prefetch_related(*also).in_bulk(ids)
         now = timezone.now()
         for row in rows.values():
             row.now = now
@@ -57,14 +59,21 @@ class RowListAdmin(ScopedAdmin):
 
     row_list: ClassVar[type[RowList]] = RowList
     list_title: Any
+    list_prefetch_related: ClassVar[tuple[str, ...]] = ()
+    none_yet: Any  # "No pair yet."
+    none_matches: Any  # "No pair matches."
     change_list_template = "portal/pairs/list.html"
     list_fullwidth = True
-    list_display_links = None
+    list_display_links: ClassVar[tuple[str, ...] | None] = None
     show_facets = admin.ShowFacets.NEVER  # the filters carry their counts already
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowList]:
         """Use the list that sorts ids alone."""
         return self.row_list
+
+    def nothing(self, cl: ChangeList) -> Any:
+        """Say that there is no row at all; "" where something narrows the list."""
+        return "" if cl.query or cl.has_active_filters else self.none_yet
 
     def above(self, request: HttpRequest) -> dict[str, Any]:
         """Give what stands above the list."""

@@ -18,6 +18,7 @@ from fleet.findings.models import Finding, MaintenanceWindow, Transition, Waiver
 from fleet.inspections.models import DryRun, LatestFacts, PairSchedule, PairState
 from fleet.people.models import Membership, User
 from fleet.people.scopes import scopes_of
+from fleet.portal.change_log import of_row
 from fleet.portal.models import Pulse
 from fleet.registry.models import (
     Attestation,
@@ -175,10 +176,23 @@ class _Scoped:
 class ScopedAdmin(_Scoped, ModelAdmin):  # type: ignore[misc]  # Unfold has no types
     """Base of every admin class."""
 
+    change_form_template = "portal/form.html"
+    delete_confirmation_template = "portal/remove.html"
+    form_lead: Any = ""  # what the form is about, in a sentence
     list_per_page = 50
     show_full_result_count = False  # one COUNT(*) a page is enough
     warn_unsaved_form = True
     list_filter_submit = True
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the changes that the model's own history knows: more than Django's log."""
+        row = self.get_object(request, object_id)
+        if row is None or not hasattr(row, "history"):
+            raise Http404("no history here")
+        values = {"opts": self.opts, "original": row, "object": row, "show_back_button": True}
+        return page(request, "portal/history.html", str(row), {**values, "changes": of_row(row)})
 
 
 class ScopedTabular(_Scoped, TabularInline):  # type: ignore[misc]

@@ -5,24 +5,61 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ORDER_VAR
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from fleet.portal import tenant_list
+from fleet.portal import addresses, tenant_list
 from fleet.portal.pair_admin import PairAdmin
+from fleet.portal.row_list import RowList, RowListAdmin
 from fleet.portal.scoped_admin import ScopedAdmin, rows_of
 from fleet.portal.settings_form import SettingsForm
-from fleet.registry.models import FleetSettings, Pair, Tenant, Zone
+from fleet.registry.models import FleetSettings, Pair, Target, Tenant, Zone
+
+
+def _held(
+    targets: QuerySet[Target], filters: dict[str, Any]
+) -> tuple[list[Any], dict[str, int], set[str], list[Any]] | None:
+    """Say which pairs hold a row, archived ones too; None where none does."""
+    count = targets.count()
+    if not count:
+        return None
+    text = ngettext("%(count)s pair belongs to it", "%(count)s pairs belong to it", count)
+    url = addresses.pairs(**filters)
+    link = format_html('<a href="{}">{}</a>', url, text % {"count": f"{count:,}"})
+    words = gettext("%(pairs)s, archived ones counted. Move them elsewhere first.")
+    return [], {}, set(), [format_html(words.replace("%(pairs)s", "{}"), link)]
+
+
+class TenantList(RowList):
+    """Tenants, least compliant first unless a column is chosen."""
+
+    def get_ordering_field_columns(self) -> dict[int, str]:
+        """Mark the column of the score as sorted."""
+        chosen: dict[int, str] = super().get_ordering_field_columns()
+        if ORDER_VAR in self.params:
+            return chosen
+        return {list(self.list_display).index("compliant"): "asc"}
 
 
 @admin.register(Tenant)
-class TenantAdmin(ScopedAdmin):
+class TenantAdmin(RowListAdmin):
     """Tenants with their scores, least compliant first."""
 
+    row_list = TenantList
+    list_title = _("Tenants")
+    none_yet = _("No tenant yet. A tenant is whose pairs these are.")
+    none_matches = _("No tenant matches.")
     list_display = ("name", "pairs", "compliant", "coverage")
+    list_display_links = ("name",)
+    actions = None
+    search_help_text = _("Name")
+    form_lead = _("Whose pairs these are: what a person may see is decided per tenant.")
     search_fields = ("name",)
     fields = ("name",)
     may_delete = True  # the database refuses while the tenant has targets
@@ -38,6 +75,14 @@ class TenantAdmin(ScopedAdmin):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Put the least compliant first."""
         return ("share", "name")
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """Refuse in a sentence, with a link, while the tenant has pairs."""
+        return _held(objs[0].targets, {"tenant": objs[0].pk}) or super().get_deleted_objects(
+            objs, request
+        )
 
     @admin.display(description=_("Pairs"), ordering="pairs_count")
     def pairs(self, tenant: Tenant) -> SafeString:
@@ -61,6 +106,7 @@ class ZoneAdmin(ScopedAdmin):
 
     fields = ("slug", "location")
     search_fields = ("slug",)
+    form_lead = _("Where pairs are probed from: its workers are started with ZONE set to its slug.")
     may_delete = True  # the database refuses while pairs are probed from it
 
     def changelist_view(
@@ -69,11 +115,20 @@ class ZoneAdmin(ScopedAdmin):
         """Lead to the page that shows zones with their workers."""
         return redirect("portal:zones")
 
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
+        """Refuse in a sentence, with a link, while pairs are probed from it."""
+        return _held(objs[0].targets, {"zone": objs[0].slug}) or super().get_deleted_objects(
+            objs, request
+        )
+
 
 @admin.register(FleetSettings)
 class FleetSettingsAdmin(ScopedAdmin):
     """The one row of settings."""
 
+    form_lead = _("They hold for the whole fleet, from each pair's next check on.")
     form = SettingsForm
     fieldsets = (
         (
@@ -117,6 +172,14 @@ class FleetSettingsAdmin(ScopedAdmin):
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: there is one row."""
         return False
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], **kwargs: Any
+    ) -> HttpResponse:
+        """Offer one way to save: the form stays open anyway."""
+        context["show_save_and_continue"] = False
+        answer: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return answer
 
     def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
         """Stay on the form."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django import template
-from django.contrib.admin.options import ModelAdmin
 from django.contrib.admin.utils import label_for_field
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Field, ForeignObjectRel
@@ -16,6 +15,9 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from unfold.templatetags.unfold_list import result_headers
 from unfold.utils import display_for_field
+
+if TYPE_CHECKING:  # Unfold loads the template tags before there is an admin class
+    from fleet.portal.row_list import RowListAdmin
 
 register = template.Library()
 
@@ -34,6 +36,7 @@ class Column:
 @register.inclusion_tag("portal/lists/rows.html", takes_context=True)
 def list_rows(context: template.Context, cl: ChangeList) -> dict[str, Any]:
     """Show one page of a changelist: headers that sort, and a row for each result."""
+    admin = cast("RowListAdmin", cl.model_admin)
     columns = [_column(cl, name) for name in cl.list_display if name != TICK]
     has_ticks = TICK in cl.list_display
     return {
@@ -41,6 +44,7 @@ def list_rows(context: template.Context, cl: ChangeList) -> dict[str, Any]:
         "headers": list(result_headers(cl))[has_ticks:],
         "has_ticks": has_ticks,
         "rows": list(_rows(cl, columns)),
+        "nothing": admin.nothing(cl),
         "may_add": context.get("has_add_permission"),
     }
 
@@ -56,8 +60,7 @@ def _rows(cl: ChangeList, columns: list[Column]) -> Iterator[dict[str, Any]]:
 
 def _column(cl: ChangeList, name: Any) -> Column:
     """Look up once what Django looks up for every cell."""
-    admin: ModelAdmin[Any] = cl.model_admin
-    label, found = label_for_field(name, cl.model, model_admin=admin, return_attr=True)
+    label, found = label_for_field(name, cl.model, model_admin=cl.model_admin, return_attr=True)
     fill = found if callable(found) else _of_field(cl.model._meta.get_field(name))
     is_link = name in (cl.list_display_links or ())
     attributes = format_html(

@@ -76,12 +76,20 @@ def test_a_sorted_column_says_which_way(operator):
     assert 'class="sortable column-rtt_cell sorted descending" aria-sort="descending"' in page
 
 
+def test_tenants_are_marked_as_sorted_by_their_score(operator):
+    make_state(make_pair())
+
+    page = operator.get("/admin/registry/tenant/").rendered_content
+
+    assert 'class="sortable column-compliant sorted ascending" aria-sort="ascending"' in page
+
+
 def test_rows_that_no_filter_leaves_offer_to_clear_them(operator):
     make_state(make_pair())
 
     page = operator.get(f"{PAIRS}?q=nobody").rendered_content
 
-    assert "No Pairs match." in page
+    assert "No pair matches." in page
     assert '<a class="pk-link" href="?">Clear filters</a>' in page
 
 
@@ -94,3 +102,17 @@ def test_a_row_is_ticked_by_its_name(operator):
         f'value="{pair.pk}" class="action-select pk-tick" aria-label="Select northwind-eu-0417"'
         in page
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (PAIRS, "No pair yet. A pair is one EmailEngine and its Redis."),
+        (FINDINGS, "No finding is open."),
+        (f"{FINDINGS}?state=resolved", "No finding was resolved yet."),
+        (f"{FINDINGS}?severity=info", "No finding matches."),
+        ("/admin/registry/tenant/", "No tenant yet. A tenant is whose pairs these are."),
+    ],
+)
+def test_an_empty_list_says_what_is_not_there(operator, address, words):
+    assert f"<b>{words}</b>" in operator.get(address).rendered_content
