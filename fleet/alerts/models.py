@@ -164,7 +164,7 @@ class Mail(models.Model):
 
     class Meta:
         verbose_name = _("Mail")
-        verbose_name_plural = _("Mails")
+        verbose_name_plural = _("Deliveries")
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(state__in=["waiting", "leased", "sent", "dead", "cancelled"]),
@@ -217,8 +217,8 @@ class Delivery(models.Model):
     made_at = models.DateTimeField(_("made"))
 
     class Meta:
-        verbose_name = _("Delivery")
-        verbose_name_plural = _("Deliveries")
+        verbose_name = _("Told move")
+        verbose_name_plural = _("Told moves")
         constraints = [
             models.UniqueConstraint(
                 fields=["transition", "channel"], name="delivery_once_per_channel"

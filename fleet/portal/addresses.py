@@ -33,6 +33,8 @@ FINDING_FILTERS = (
     "q",
 )
 
+MAIL_FILTERS = ("state", "kind", "channel", "tenant", "q")
+
 
 def pairs(**filters: object) -> str:
     """Give the pair list, narrowed: `pairs(compliance="non_compliant", tenant=7)`."""
@@ -42,6 +44,11 @@ def pairs(**filters: object) -> str:
 def findings(**filters: object) -> str:
     """Give the finding list, narrowed: `findings(rule="pair.rtt")`; open ones unless said."""
     return _list("admin:findings_finding_changelist", FINDING_FILTERS, filters)
+
+
+def mails(**filters: object) -> str:
+    """Give the deliveries log, narrowed: `mails(state="dead")`."""
+    return _list("admin:alerts_mail_changelist", MAIL_FILTERS, filters)
 
 
 def pair(target_id: int) -> str:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from checks.render import THIN, duration
 from fleet.registry.instants import instant as instant
@@ -63,6 +64,11 @@ def age(at: datetime, now: datetime, *, is_long: bool = False) -> SafeString:
     seconds = (now - at).total_seconds()
     text = long_age(seconds) if is_long else short_age(seconds)
     return time_tag(at, text)
+
+
+def ago(at: datetime, now: datetime) -> SafeString:
+    """Give how long ago it was, as <time>: `14 min ago`."""
+    return format_html(_("{age} ago"), age=age(at, now))
 
 
 def time_tag(at: datetime, text: str) -> SafeString:

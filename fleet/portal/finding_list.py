@@ -114,7 +114,8 @@ def age_cell(finding: Finding) -> SafeString:
     age = figures.age(at, finding.now)  # type: ignore[attr-defined]
     if finding.resolved_at is None:
         return format_html('<span class="pk-line1">{}</span>', age)
-    return format_html('<span class="pk-line1">{}</span>', _("%s ago") % age)
+    ago = figures.ago(at, finding.now)  # type: ignore[attr-defined]
+    return format_html('<span class="pk-line1">{}</span>', ago)
 
 
 def chips(request: HttpRequest) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+from zoneinfo import available_timezones
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
@@ -25,6 +26,12 @@ class WishesForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own tak
     class Meta:
         model = Channel
         fields = ("min_severity", "has_digest", "digest_hour", "has_weekly", "time_zone")
+        widgets: ClassVar[dict[str, Any]] = {
+            "digest_hour": forms.Select(choices=[(hour, f"{hour:02}:00") for hour in range(24)]),
+            "time_zone": forms.Select(
+                choices=[(one, one) for one in sorted(available_timezones())]
+            ),
+        }
 
 
 @never_cache

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext, ngettext_lazy
 
 from fleet.findings.models import Finding
 from fleet.portal import addresses
-from fleet.portal.alarms import Banner, banners
+from fleet.portal.alarms import Banner, portal_now
 from fleet.portal.facets import WAIVED, FindingFacets, PairFacets, finding_facets, pair_facets
 from fleet.portal.fails import (
     FailedRule,
@@ -24,6 +24,7 @@ from fleet.portal.fails import (
 )
 from fleet.portal.freshness import Freshness, together
 from fleet.portal.kept import kept
+from fleet.portal.mail_figures import MailFigures
 from fleet.portal.marks import COMPLIANCE_ORDER, HEALTH_ORDER
 from fleet.portal.moves import Moves, moves
 from fleet.portal.scoped_admin import Rows
@@ -86,6 +87,7 @@ class Overview:
     tasks: list[Task]
     moves: Moves
     freshness: Freshness
+    mail: MailFigures
     doubts: list[Doubt]
     ending: Ending
     failed_rules: list[FailedRule]
@@ -139,10 +141,10 @@ def overview(rows: Rows, now: datetime) -> Overview:
 
 
 def _gather(rows: Rows, now: datetime) -> Overview:
-    pairs = pair_facets(rows)
+    pairs, portal = pair_facets(rows), portal_now(rows, now)
     found, tenants = groups(rows.of(Finding)), tenant_scores(rows, now)
     return Overview(
-        alarms=banners(rows, now),
+        alarms=portal.banners,
         pairs=pairs,
         findings=finding_facets(rows),
         compliance=compliance_lamp(pairs),
@@ -150,6 +152,7 @@ def _gather(rows: Rows, now: datetime) -> Overview:
         tasks=do_first(found, rows.of(Finding), TASKS),
         moves=moves(rows, now, MOVES),
         freshness=together([one.freshness for one in tenants]),
+        mail=portal.mail,
         doubts=doubts(rows, DOUBTS),
         ending=ending(rows, now, ENDING),
         failed_rules=most_failed(found, FAILED_RULES),

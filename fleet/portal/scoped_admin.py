@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
-from fleet.alerts.models import PortalAlarm
+from fleet.alerts.models import Channel, Delivery, Mail, PortalAlarm
 from fleet.findings.models import Finding, MaintenanceWindow, Transition, Waiver, WaiverNotice
 from fleet.inspections.models import DryRun, LatestFacts, PairSchedule, PairState
 from fleet.people.models import Membership, User
@@ -60,6 +60,10 @@ TENANT_PATHS: dict[type[Model], str] = {
     DryRun: FLEET,
     Attestation: "tenant",
     PortalAlarm: FLEET,
+    # Those without a tenant are the operators': who sees one tenant sees neither them nor their mail.
+    Channel: "tenant",
+    Mail: "channel__tenant",
+    Delivery: "channel__tenant",
     Pulse: FLEET,
 }
 # What only people who may change the whole fleet change, although others may read it.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from checks.lifecycle import FLAPS, STALE_AFTER
+from fleet.alerts.models import Delivery, Mail
 from fleet.findings.models import Finding, Transition
 from fleet.portal import marks
 from fleet.portal.figures import instant
@@ -26,6 +29,7 @@ class Event:
     mark: str
     words: str
     note: str
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Timeline:
 
 
 def timeline(rows: Rows, finding: Finding) -> Timeline:
-    """Read the moves of one finding. One query."""
+    """Read the moves of one finding, and the messages that told of them. Two queries."""
     moves = rows.of(Transition).filter(finding=finding.pk).select_related("actor")
     newest = list(moves.order_by("-at", "-pk")[: SHOWN + 1])
     has_more = len(newest) > SHOWN
@@ -47,7 +51,23 @@ def timeline(rows: Rows, finding: Finding) -> Timeline:
     for move in shown:
         events.append(Event(move.at, _mark(move), _words(move, was_open=was_open), _note(move)))
         was_open = was_open or move.cause == Cause.OPENED
-    return Timeline(events, has_more)
+    since = shown[0].at if has_more else finding.first_seen_at
+    told = [one for one in _told(rows, finding) if one.at >= since]
+    return Timeline(sorted([*events, *told], key=lambda one: one.at), has_more)
+
+
+def _told(rows: Rows, finding: Finding) -> Iterator[Event]:
+    """Give each message that told of a move: sent, or how it stands."""
+    found = rows.of(Delivery).filter(transition__finding=finding.pk, mail__isnull=False)
+    newest = found.select_related("mail", "channel").order_by("-mail__made_at")[:SHOWN]
+    for mail, channel in {one.mail: one.channel for one in newest}.items():
+        if mail is None or mail.state == Mail.State.CANCELLED:
+            continue
+        values = {"name": channel.name, "state": mail.get_state_display().lower()}
+        text = _("Told %(name)s") if mail.sent_at else _("Message to %(name)s: %(state)s")
+        url = reverse("admin:alerts_mail_change", args=[mail.pk])
+        mark = "critical" if mail.state == Mail.State.DEAD else "info"
+        yield Event(mail.sent_at or mail.made_at, mark, text % values, mail.subject, url)
 
 
 def _mark(move: Transition) -> str:

@@ -70,6 +70,14 @@ MENU: list[dict[str, Any]] = [
         ],
     },
     {
+        "title": _("Mail"),
+        "separator": True,
+        "items": [
+            _entry(_("Channels"), "contact_mail", "admin:alerts_channel_changelist"),
+            _entry(_("Deliveries"), "outgoing_mail", "admin:alerts_mail_changelist"),
+        ],
+    },
+    {
         "title": _("Portal"),
         "separator": True,
         "items": [

@@ -6,6 +6,7 @@ from django.urls import path
 
 from fleet.portal import (
     attestations,
+    mail_page,
     maintenance_form,
     pages,
     policies,
@@ -31,6 +32,7 @@ urlpatterns = [
     path("policies/tries/<int:run_id>/save/", policy_tries.save, name="policy_try_save"),
     path("waivers/preview/", waiver_form.preview, name="waiver_preview"),
     path("maintenance/preview/", maintenance_form.preview, name="maintenance_preview"),
+    path("mails/preview/", mail_page.preview, name="mail_preview"),
     path("attestations/", attestations.listing, name="attestations"),
     path("attestations/attest/", attestations.attest, name="attest"),
     path("attestations/<int:attestation_id>/withdraw/", attestations.end, name="attestation_end"),
