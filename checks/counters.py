@@ -26,7 +26,9 @@ def rises(
 def add(ring: Ring, at_s: float, count: int, *, step_s: int, keep_s: int) -> Ring:
     """Add a count to the step that at_s lies in, and drop the steps that ended keep_s ago."""
     step = int(at_s) // step_s
-    kept = tuple(one for one in ring if one[0] * step_s + step_s > at_s - keep_s)
+    kept = ring
+    if ring and ring[0][0] * step_s + step_s <= at_s - keep_s:
+        kept = tuple(one for one in ring if one[0] * step_s + step_s > at_s - keep_s)
     if not count:
         return kept
     if kept and kept[-1][0] == step:

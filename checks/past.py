@@ -7,6 +7,7 @@ so that most visits leave it as it was and that the rest write little.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from checks.facts import Growth, Missing, RedisFacts, Trend
@@ -71,18 +72,14 @@ def _with(past: Past, redis: RedisFacts, at_s: float) -> Past:
     """Add one reading; what it lacks stays as it was."""
     step = int(at_s) // (STEP_DAYS * DAY_S)
     used, rss = redis.used_memory_bytes, redis.used_memory_rss_bytes
-    replicas_by_day, no_replica_since_s = _replicas(past, redis, at_s)
-    return Past(
-        past.used_by_step
-        if isinstance(used, Missing)
-        else _raised(past.used_by_step, step, used, MEMORY_STEPS),
-        _raised(past.cow_by_step, step, _copied(redis), MEMORY_STEPS),
-        replicas_by_day,
-        no_replica_since_s,
-        past.rss_bytes
-        if isinstance(rss, Missing) or abs(rss - past.rss_bytes) <= DRIFT_RATIO * past.rss_bytes
-        else rss,
-    )
+    used_by_step, rss_bytes = past.used_by_step, past.rss_bytes
+    if not isinstance(used, Missing):
+        used_by_step = _raised(used_by_step, step, used, MEMORY_STEPS)
+    if not isinstance(rss, Missing) and abs(rss - rss_bytes) > DRIFT_RATIO * rss_bytes:
+        rss_bytes = rss
+    cow_by_step = _raised(past.cow_by_step, step, _copied(redis), MEMORY_STEPS)
+    after = Past(used_by_step, cow_by_step, *_replicas(past, redis, at_s), rss_bytes)
+    return past if after == past else after
 
 
 def _copied(redis: RedisFacts) -> int:
@@ -102,7 +99,9 @@ def _replicas(past: Past, redis: RedisFacts, at_s: float) -> tuple[Steps, int]:
 
 def _raised(steps: Steps, step: int, value: int, kept_count: int) -> Steps:
     """Raise the step's figure where the value is notably higher, and drop the steps that are over."""
-    kept = tuple(one for one in steps if one[0] > step - kept_count)
+    kept = steps
+    if steps and steps[0][0] <= step - kept_count:
+        kept = tuple(one for one in steps if one[0] > step - kept_count)
     if not value:
         return kept
     if not kept or kept[-1][0] != step:
@@ -119,6 +118,9 @@ def _highest(steps: Steps) -> int:
 
 def _whole(steps: Steps, age_s: float, wanted_days: int) -> int | Missing:
     """Return the highest figure, once the pair has been watched for all of these days."""
-    if age_s < wanted_days * DAY_S:
-        return Missing("no_history", f"watched for less than {wanted_days} days")
-    return _highest(steps)
+    return _young(wanted_days) if age_s < wanted_days * DAY_S else _highest(steps)
+
+
+@cache
+def _young(wanted_days: int) -> Missing:
+    return Missing("no_history", f"watched for less than {wanted_days} days")

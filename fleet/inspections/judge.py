@@ -65,7 +65,7 @@ def judge(due: Due, at: datetime, reading: PairReading, policy: Policy) -> Seen:
         verdicts,
         reading.raw,
         policy,
-        replace(memory, past=past),
+        memory if past is memory.past else replace(memory, past=past),
     )
 
 

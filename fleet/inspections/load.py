@@ -26,6 +26,7 @@ from fleet.registry.arrays import rows_of
 
 Token = tuple[int, int, int]  # target id, claim number, cadence bits: what a message carries
 EMAILENGINE_URL: Final = [one.name for one in fields(Columns)].index("emailengine_url")
+SENTINELS: Final = [one.name for one in fields(Columns)].index("sentinel_addresses")
 OUT_OF_SIGHT: Final = ("no_worker", "stale", "probe_blind")
 _FIRST_VISIT: Final = Missing("first_visit", "this is the first visit")
 _NO_STATS: Final = Missing("first_visit", "stats have not been read yet")
@@ -33,18 +34,30 @@ _NEVER: Final = Missing("first_visit", "Redis has not answered yet")
 
 
 class Before(NamedTuple):
-    """PairState as the last visit left it: what this one compares with and carries on."""
+    """PairState as the last visit left it: what this one compares with and carries on.
+
+    First the columns of state.STEADY, in that order, then those that every visit sets.
+    """
 
     compliance: str
     health: str
     compliance_since: datetime | None
     health_since: datetime | None
+    rank: int
+    critical_count: int
+    warning_count: int
+    waived_count: int
+    pending_count: int
+    worst_short: str
+    worst_rule_id: str
+    oldest_opened_at: datetime | None
     core_unknown: Mapping[str, str]
     conclusive_counts: list[int]
     applicable_counts: list[int]
     engine: str
     version: str
     emailengine_version: str
+    is_redis_only: bool
     rtt_vantage: str
     ceiling_bytes: int | None
     last_save_at: datetime | None
@@ -98,6 +111,7 @@ class Due:
     reach: Reach
     vantage: Vantage
     before: Before
+    row_version: str  # of PairState, as `before` was read from it
     is_redis_only: bool
     home: Home
     attested: Attested
@@ -136,7 +150,7 @@ SELECT s.target_id, coalesce(s.asked_at <= s.lease_until - %b::interval, false),
     t.environment, t.tenant_id, p.expected_mailboxes, p.expected_replicas,
     z.blind_since IS NOT NULL,
     {", ".join(f"p.{name}" for name in REGISTERED)},
-    {", ".join(f"b.{name}" for name in Before._fields)}
+    {", ".join(f"b.{name}" for name in Before._fields)}, b.xmin::text
 FROM unnest(%b::int8[], %b::int8[]) AS v(target_id, claim)
 JOIN inspections_pairschedule s ON s.target_id = v.target_id AND s.claim = v.claim
 JOIN registry_pair p ON p.target_id = s.target_id
@@ -180,7 +194,7 @@ def _due(
 ) -> Due:
     target_id, is_asked, is_slow = row[:3]
     registered = _hashable(row[FIRST : FIRST + len(REGISTERED)])
-    before = Before._make(row[FIRST + len(REGISTERED) :])
+    before = Before._make(row[FIRST + len(REGISTERED) : -1])
     is_void = bool(before.core_unknown) and before.was_out_of_sight
     last = None
     if before.run_id and before.blocked_clients is not None:
@@ -196,6 +210,7 @@ def _due(
         way,
         _vantage(*row[3:7]),
         before,
+        row[-1],
         is_redis_only,
         Home(row[7], row[8], target_id),
         said,
@@ -213,7 +228,8 @@ def unseen(is_redis_only: bool) -> Reach:  # noqa: FBT001  a key
 
 def _hashable(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Make the Sentinels' addresses a tuple, so that the whole can be a key."""
-    return tuple(tuple(one) if isinstance(one, list) else one for one in values)
+    at = SENTINELS
+    return (*values[:at], tuple(values[at]), *values[at + 1 :])
 
 
 @lru_cache(maxsize=4096)

@@ -53,17 +53,30 @@ def keep(visits: Iterable[tuple[int, Kept, Memory]]) -> int:
     changed = {
         target_id: json.dumps(encode(memory))
         for target_id, before, memory in visits
-        if memory != before.memory
+        if memory is not before.memory and memory != before.memory
     }
     return run(WRITE, [list(changed), list(changed.values())]) if changed else 0
+
+
+# By pair: the hash of the text last read, and what it says. Decoding it costs 25 µs, and most visits
+# find what the one before found.
+MOST_DECODED: Final = 20_000
+_decoded: Final[dict[int, tuple[int, Memory]]] = {}
 
 
 def _memory(target_id: int, text: str) -> Memory | None:
     """Read one memory; what a later version wrote and this one cannot read is begun anew."""
     if text == "{}":
         return None
+    last = _decoded.get(target_id)
+    if last and last[0] == hash(text):
+        return last[1]
     try:
-        return decode(Memory, json.loads(text))
+        memory = decode(Memory, json.loads(text))
     except CodecError as error:
         logger.warning("memory begun anew pair=%s: %s", target_id, error)
         return None
+    if len(_decoded) >= MOST_DECODED:
+        _decoded.clear()
+    _decoded[target_id] = hash(text), memory
+    return memory

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import DataError, transaction
 
@@ -30,7 +30,7 @@ HELD: Final = frozenset({REACHABLE})  # while its zone is suspected
 # Locks in id order, so that two recordings can never wait for each other. Of two that record the
 # same claim the second finds it recorded once it has the lock.
 LOCK: Final = """
-SELECT p.target_id
+SELECT p.target_id, p.xmin::text
 FROM unnest(%b::int8[], %b::int8[]) AS v(target_id, claim)
 JOIN inspections_pairschedule s ON s.target_id = v.target_id AND s.claim = v.claim
 JOIN inspections_pairstate p ON p.target_id = v.target_id AND p.recorded_claim < v.claim
@@ -53,16 +53,24 @@ FROM held, unnest(%b::int8[], %b::bool[], %b::bool[], %b::timestamptz[], %b::tim
     AS v(target_id, is_slow, is_asked, health_due_at, persistence_due_at)
 WHERE s.target_id = held.target_id AND v.target_id = held.target_id
 """
-_SETTINGS: Final = ", ".join(
-    f"{name} = v.{name}::{state.CASTS[name]}" if name in state.CASTS else f"{name} = v.{name}"
-    for name in state.COLUMNS
-)
-UPDATE_STATE: Final = f"""
-UPDATE inspections_pairstate s SET {_SETTINGS}
-FROM unnest(%b::int8[], {", ".join(f"%b::{kind}[]" for kind in state.COLUMNS.values())})
-    AS v(target_id, {", ".join(state.COLUMNS)})
+
+
+def _update(columns: Mapping[str, str]) -> str:
+    settings = ", ".join(
+        f"{name} = v.{name}::{state.CASTS[name]}" if name in state.CASTS else f"{name} = v.{name}"
+        for name in columns
+    )
+    return f"""
+UPDATE inspections_pairstate s SET {settings}
+FROM unnest(%b::int8[], {", ".join(f"%b::{kind}[]" for kind in columns.values())})
+    AS v(target_id, {", ".join(columns)})
 WHERE s.target_id = v.target_id
 """  # noqa: S608  our own column names
+
+
+# All columns cost three times what the moving ones do: 50 µs more for each visit.
+UPDATE_ALL: Final = _update(state.COLUMNS)
+UPDATE_MOVING: Final = _update(state.MOVING)
 
 
 def record(visits: Sequence[Seen]) -> int:
@@ -88,7 +96,7 @@ def record(visits: Sequence[Seen]) -> int:
 
 def _record(visits: Sequence[Seen]) -> int:
     ids, claims = [seen.due.target_id for seen in visits], [seen.due.claim for seen in visits]
-    held = {target_id for (target_id,) in rows_of(LOCK, [ids, claims])}
+    held: dict[int, str] = dict(rows_of(LOCK, [ids, claims]))
     current = [seen for seen in visits if seen.due.target_id in held]
     if len(current) < len(visits):
         logger.info("dropped spent claims count=%s", len(visits) - len(current))
@@ -97,7 +105,7 @@ def _record(visits: Sequence[Seen]) -> int:
     current, suspected = _doubted(current)
     live = move_findings([_judged(seen, suspected) for seen in current])
     history.write(_visit_row(seen) for seen in current)
-    _update_states(current, live)
+    _update_states(current, live, held)
     memory.keep((seen.due.target_id, seen.due.kept, seen.memory) for seen in current)
     keep_evidence(current)
     _update_schedules(current, live)
@@ -155,10 +163,28 @@ def _visit_row(seen: Seen) -> history.Row:
     )
 
 
-def _update_states(visits: Sequence[Seen], live: dict[int, Live]) -> None:
-    rows = [state.after(seen, live[seen.due.target_id]) for seen in visits]
-    ids = [seen.due.target_id for seen in visits]
-    run(UPDATE_STATE, [ids, *([row[name] for row in rows] for name in state.COLUMNS)])
+def _update_states(
+    visits: Sequence[Seen], live: Mapping[int, Live], row_versions: Mapping[int, str]
+) -> None:
+    news: list[state.Row] = []
+    others: list[state.Row] = []
+    for seen in visits:
+        target_id = seen.due.target_id
+        row = state.after(seen, live[target_id])
+        row["target_id"] = target_id
+        (news if state.is_news(row, seen, row_versions[target_id]) else others).append(row)
+    if news:
+        run(UPDATE_ALL, _columns(news, state.COLUMNS))
+    if others:
+        run(UPDATE_MOVING, _columns(others, state.MOVING))
+
+
+def _columns(rows: Sequence[state.Row], names: Iterable[str]) -> list[list[Any]]:
+    """Give one list per column, target ids first."""
+    columns = {name: [row[name] for row in rows] for name in ("target_id", *names)}
+    for name in state.AS_TEXT.keys() & columns.keys():
+        columns[name] = list(map(state.AS_TEXT[name], columns[name]))
+    return list(columns.values())
 
 
 def _update_schedules(visits: Sequence[Seen], live: dict[int, Live]) -> None:
@@ -187,7 +213,9 @@ def _schedule_row(seen: Seen, live: Live) -> ScheduleRow | None:
 
 
 def _just_started(seen: Seen) -> bool:
-    return any(verdict.reason == "starting" for verdict in seen.verdicts.values())
+    return not seen.due.is_redis_only and any(
+        verdict.reason == "starting" for verdict in seen.verdicts.values()
+    )
 
 
 def _is_slow(seen: Seen) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
 from checks.evaluate import could_apply, lamps, rank
@@ -23,7 +24,8 @@ MOST_UNIX_S: Final = 253_402_300_799  # the year 9999: what a timestamp can hold
 VERSION_LENGTH: Final = 40
 
 # The columns an update sets, and how each travels: one array per column, arrays and JSON as text.
-COLUMNS: Final = {
+# Most visits leave these as they were.
+STEADY: Final = {
     "compliance": "text",
     "health": "text",
     "compliance_since": "timestamptz",
@@ -50,6 +52,9 @@ COLUMNS: Final = {
     "stats_at": "timestamptz",
     "backup_at": "timestamptz",
     "run_id": "text",
+}
+# These every visit sets.
+MOVING: Final = {
     "recorded_claim": "int8",
     "blocked_clients": "int4",
     "recent_rtt_us": "text",
@@ -61,10 +66,16 @@ COLUMNS: Final = {
     "checked_at": "timestamptz",
     "answered_at": "timestamptz",
 }
+COLUMNS: Final = STEADY | MOVING
 CASTS: Final = {
     "core_unknown": "jsonb",
     "conclusive_counts": "int2[]",
     "applicable_counts": "int2[]",
+}
+AS_TEXT: Final[Mapping[str, Callable[[Any], str]]] = {
+    "core_unknown": json.dumps,
+    "conclusive_counts": array_text,
+    "applicable_counts": array_text,
 }
 AT: Final = {cadence: f"{cadence.value}_at" for cadence in VISITED}
 Row = dict[str, Any]
@@ -80,6 +91,18 @@ def after(seen: Seen, live: Live) -> Row:
     _figures(row, seen)
     _times(row, seen)
     return row
+
+
+def is_news(row: Row, seen: Seen, row_version: str) -> bool:
+    """Say whether a visit leaves anything but MOVING other than it is stored.
+
+    row_version tells whether the row is still the one that the visit compared with.
+    """
+    due = seen.due
+    return row_version != due.row_version or _steady(row) != due.before[: len(STEADY)]
+
+
+_steady: Final = itemgetter(*STEADY)
 
 
 def _coverage(row: Row, seen: Seen) -> Mapping[str, str]:
@@ -108,11 +131,8 @@ def _coverage(row: Row, seen: Seen) -> Mapping[str, str]:
             for rule_id, reason in before.core_unknown.items()
             if rule_id not in seen.verdicts and rule_id in settings
         }
-    row["conclusive_counts"], row["applicable_counts"] = (
-        array_text(conclusive),
-        array_text(applicable),
-    )
-    row["core_unknown"] = json.dumps(unknown) if unknown else "{}"
+    row["conclusive_counts"], row["applicable_counts"] = conclusive, applicable
+    row["core_unknown"] = unknown
     return unknown
 
 

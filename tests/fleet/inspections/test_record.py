@@ -329,6 +329,36 @@ def test_unverified_by_a_long_absence_is_forgotten_at_the_next_visit():
     assert Cadence.PERSISTENCE in due.cadences
 
 
+def test_what_changed_between_loading_and_recording_is_put_right():
+    make_pairs(1)
+    visit(NOW)
+    lit = state().compliance
+    (due,) = claimed(NOW + 2 * MINUTE, bits=HEALTH_LATENCY)
+    PairState.objects.update(compliance="unverified", core_unknown={"redis.durability": "stale"})
+
+    record([judged(due, NOW + 2 * MINUTE)])
+
+    assert (state().compliance, state().core_unknown) == (lit, due.before.core_unknown)
+
+
+def test_a_visit_like_the_one_before_sets_what_moves_and_keeps_the_rest():
+    make_pairs(1)
+    visit(NOW)
+    visit(NOW + 2 * MINUTE)
+    before = PairState.objects.values().get()
+    at = NOW + 4 * MINUTE
+
+    visit(at, bits=HEALTH_LATENCY, blocked_clients=9)
+
+    assert PairState.objects.values().get() == before | {
+        "recorded_claim": before["recorded_claim"] + 1,
+        "blocked_clients": 9,
+        "recent_rtt_us": "400 400 400",
+        "recent_stall_us": "150 150 150",
+        **dict.fromkeys(("health_at", "latency_at", "checked_at", "answered_at"), at),
+    }
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_shard_recorded_by_many_at_once_counts_once():
     FleetSettings.objects.get_or_create(id=1)
