@@ -59,7 +59,12 @@ STRANGERS: tuple[tuple[bytes, str], ...] = (
 )
 TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
 ECHOED = re.compile(r",? with args beginning with.*", re.DOTALL)
-STAR, PERCENT, OTHER = (re.compile(rb"%s(\d+)\r" % kind) for kind in (rb"\*", rb"%", rb"[~>|]"))
+# How an aggregate begins, and the elements per number that it claims: a map has two. A number of
+# more digits is none to hiredis.
+AGGREGATES: tuple[tuple[bytes, int, re.Pattern[bytes]], ...] = tuple(
+    (mark, times, re.compile(re.escape(mark) + rb"(\d{1,19})\r"))
+    for mark, times in ((b"*", 1), (b"%", 2), (b"~", 1), (b">", 1), (b"|", 1))
+)
 
 
 def encode(*parts: str | int | bytes) -> bytes:
@@ -120,9 +125,8 @@ def declared_elements(data: bytes) -> int:
     searched anywhere, not only after a line end, for hiredis does not look at the line
     end after a bulk. Text inside a bulk may be counted too; that only adds a little.
     """
-    sizes = STAR.findall(data)
-    if b"%" in data:
-        sizes += PERCENT.findall(data) * 2
-    if b"~" in data or b">" in data or b"|" in data:
-        sizes += OTHER.findall(data)
-    return sum(map(int, sizes))
+    return sum(
+        times * sum(map(int, header.findall(data)))
+        for mark, times, header in AGGREGATES
+        if mark in data
+    )

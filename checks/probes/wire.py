@@ -7,11 +7,11 @@ import asyncio
 import errno
 import os
 import ssl
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter_ns, time_ns
 
 import hiredis
 
@@ -33,8 +33,8 @@ from checks.probes.replies import (
 from checks.probes.stamps import (
     STAMP_ROOM,
     Pings,
-    Sample,
     TcpInfo,
+    Times,
     ask_for_stamps,
     measured,
     stamp_ns,
@@ -127,7 +127,8 @@ class Wire:
         self._head = self._tail = self._unsent = b""
         self._error: WireError | None = None
         self._replies: list[Reply] = []
-        self._samples: list[Sample] = []
+        self._samples: list[Times] = []
+        self._is_timing = False  # no answer but a plain PONG has come in this series
         self._stamp_ns = self._read_ns = self._sent_wall_ns = self._sent_ns = 0
         self._waiter: asyncio.Future[WireError | None] | None = None
         self._handle: Callable[[bytes], None] = self._feed
@@ -174,7 +175,7 @@ class Wire:
         if times <= 0:
             return measured(())
         self._begin(times + 1, self._on_pong)
-        self._samples = []
+        self._samples, self._is_timing = [], self._tls is None
         self._send_ping()
         await self._done()
         refused = [reply for reply in self._replies if isinstance(reply, hiredis.ReplyError)]
@@ -204,7 +205,7 @@ class Wire:
             raise error
 
     def _wake(self) -> None:
-        self._handle = self._feed
+        self._handle, self._is_timing = self._feed, False
         self._settle(None)
 
     def _settle(self, error: WireError | None) -> None:
@@ -227,8 +228,7 @@ class Wire:
 
     def _send_ping(self) -> None:
         data = self._tls.encrypt(PING) if self._tls else PING
-        self._sent_ns = time.perf_counter_ns()
-        self._sent_wall_ns = time.time_ns()
+        self._sent_ns, self._sent_wall_ns = perf_counter_ns(), time_ns()
         self._transmit(data)
 
     def _transmit(self, data: bytes) -> None:
@@ -257,8 +257,10 @@ class Wire:
         except OSError as error:
             self._on_end(error.errno or 0)
             return
-        self._read_ns = time.perf_counter_ns()
-        self._stamp_ns = stamp_ns(ancillary)
+        self._read_ns, self._stamp_ns = perf_counter_ns(), stamp_ns(ancillary)
+        if data == PONG and self._is_timing:  # eleven of a visit's twelve answers
+            self._note_round_trip()
+            return
         if not self._received:
             self._head = data[:HEADER_BYTES]
         self._received += len(data)
@@ -266,8 +268,6 @@ class Wire:
             self._on_end(0)
         elif self._received > self._max_bytes:
             self._fail("too_large", f"the server sent more than {self._max_bytes} bytes")
-        elif data == PONG and self._tls is None and self._handle == self._on_pong:
-            self._on_pong(data)
         else:
             self._attempt(self._receive, data)
 
@@ -309,15 +309,19 @@ class Wire:
             self._wake()
 
     def _on_pong(self, data: bytes) -> None:
-        """Note one round trip and begin the next, without waking the coroutine."""
-        if data != PONG or self._reader.has_data():
-            self._feed(data)
-            reply = self._reader.gets()
-            if reply is NOT_YET:
-                return
+        """Take any answer to a PING; until it is whole and read, the plain ones come here too."""
+        self._is_timing = False
+        self._feed(data)
+        reply = self._reader.gets()
+        if reply is not NOT_YET:
             self._replies.append(reply)
+            self._is_timing = self._tls is None and not self._reader.has_data()
+            self._note_round_trip()
+
+    def _note_round_trip(self) -> None:
+        """Note one round trip and begin the next, without waking the coroutine."""
         samples = self._samples
-        samples.append(Sample(self._sent_wall_ns, self._sent_ns, self._stamp_ns, self._read_ns))
+        samples.append((self._sent_wall_ns, self._sent_ns, self._stamp_ns, self._read_ns))
         if len(samples) < self._wanted:
             self._send_ping()
         else:

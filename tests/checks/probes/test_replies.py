@@ -115,6 +115,8 @@ def test_tls_records():
         (b"~7\r\n>8\r\n|9\r\n", 24),
         (b"$1\r\nXYZ*4294967295\r\n", 4294967295),  # hiredis skips YZ unread
         (b"used_memory_peak_perc:100.19%\r\n", 0),
+        (b"*" + b"9" * 5000 + b"\r\n", 0),  # no number to hiredis, and none int() would read
+        (b"a:~7\rb:>1\rc:|2\r", 10),
     ],
 )
 def test_elements_are_counted_before_they_are_allotted(data, count):
