@@ -64,9 +64,19 @@ class Ears:
         return wanting if wanting or about.severity != "critical" else self.operators
 
 
+def ear_of(channel: Channel) -> Ear:
+    """Say what a channel wants to hear."""
+    return Ear(
+        channel.pk,
+        channel.tenant_id,
+        channel.min_severity,
+        frozenset(channel.environments),
+        frozenset(channel.subjects),
+    )
+
+
 def read_ears() -> Ears:
     """Read the channels that are verified and not stopped. One query."""
-    rows = Channel.objects.filter(verified_at__isnull=False, stopped_at=None).values_list(
-        "pk", "tenant_id", "min_severity", "environments", "subjects"
-    )
-    return Ears(Ear(*row[:3], frozenset(row[3]), frozenset(row[4])) for row in rows)
+    rows = Channel.objects.filter(verified_at__isnull=False, stopped_at=None)
+    columns = ("pk", "tenant_id", "min_severity", "environments", "subjects")
+    return Ears(ear_of(channel) for channel in rows.only(*columns))

@@ -26,6 +26,7 @@ from fleet.portal import (
     filters,
     maintenance_form,
     pair_list,
+    pair_mail,
     pair_page,
     past_findings,
     trends,
@@ -163,6 +164,7 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
             ),
             path("<int:target_id>/evidence/", evidence.show, name="registry_pair_evidence"),
             path("<int:target_id>/findings/", past_findings.show, name="registry_pair_past"),
+            path("<int:target_id>/mail/", pair_mail.show, name="registry_pair_mail"),
             path(
                 "<int:target_id>/attestations/",
                 attestations.of_pair,
