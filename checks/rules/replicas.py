@@ -80,14 +80,15 @@ LAG = replace(
         Code("INFO replication"),
         (
             "Most often the network between them or the replica's disk or CPU is at its end. A larger "
-            "backlog spares full copies after short breaks:"
+            "backlog spares full copies after short breaks; note the size it has, then set it:"
         ),
+        Code("CONFIG GET repl-backlog-size"),
         Code("CONFIG SET repl-backlog-size {limits.backlog_bytes}"),
     ),
     durable=Code("repl-backlog-size {limits.backlog_bytes}"),
     verify=(Code("INFO replication"), "must show a small lag for every replica."),
     risk="The backlog takes that much memory, beside maxmemory.",
-    undo=Code("CONFIG SET repl-backlog-size 1048576"),
+    undo="Set repl-backlog-size back to the size that was noted.",
     effect=Effect.NO_RESTART,
     dragonfly=Steps(
         now="Most often the network between them or the replica's CPU is at its end.",

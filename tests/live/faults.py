@@ -1,7 +1,20 @@
 """The faults that remediations are tried on: each is put in place, seen, mended and seen mended."""
 
+from dataclasses import replace
+
 from checks.facts import Attested, FleetFacts, Trend
-from tests.checks.pairs import SINCE
+from tests.checks.pairs import EMAILENGINE, SINCE
+from tests.live.losing import (
+    KEYS,
+    freeze_replica,
+    lose_data,
+    move_database,
+    restore,
+    serve_half,
+    share,
+    start_other_node,
+    start_two_instances,
+)
 from tests.live.patients import Fault
 from tests.live.spoiling import (
     await_rewrite,
@@ -209,6 +222,42 @@ FAULTS = (
         answers="NOAUTH",
     ),
     Fault("redis.probe-privilege", person={"Run it on": own_account}),
+    Fault("redis.command-size-limit", options=("proto-max-bulk-len", "1048576")),
+    Fault(
+        "redis.accepts-writes",
+        "clusterdown",
+        options=("cluster-enabled", "yes"),
+        spoil=serve_half,
+        person={"Start the nodes that are down": start_other_node},
+    ),
+    Fault(
+        "redis.shared-instance",
+        "shared",
+        spoil=share,
+        known={"fleet": FleetFacts()},
+        person={"Move one of them to a server of its own": move_database},
+    ),
+    Fault(
+        "redis.replication",
+        "lag",
+        spoil=freeze_replica,
+        known={"fleet": FleetFacts(expected_replicas_count=1)},
+        limits={"most_lag_s": 1},
+        person={"Most often the network": end_trouble},
+    ),
+    Fault(
+        "pair.data-intact",
+        options=("save", "", "appendonly", "no"),
+        spoil=lose_data,
+        known={"since": replace(SINCE, baseline_keys_count=KEYS)},
+        person={"With Redis stopped put it in place": restore},
+    ),
+    Fault(
+        "pair.single-instance",
+        spoil=start_two_instances,
+        known={"emailengine": EMAILENGINE},
+        person={"Stop all but one": end_trouble},
+    ),
     Fault(
         "redis.stall",
         spoil=hog,
