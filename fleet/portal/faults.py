@@ -12,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 
 from checks.render import percent, size
 from fleet.history import partitions
+from fleet.inspections.blind import AGAIN
 from fleet.portal.figures import instant, long_age
 from fleet.portal.lag import OUTBOX, WATCHED_WITHIN, Lag, ZoneLag
 from fleet.portal.manning import ZoneSeen
@@ -74,10 +75,11 @@ def blind(zones: Iterable[Zone]) -> Iterator[Fault]:
             }
             cure = gettext(
                 "Mend the network of the workers of zone %(zone)s; they check themselves every "
-                "10 s, and go on by themselves. If all its pairs are really down at once, set a "
+                "%(again)d s, and go on by themselves. If all its pairs are really down at once, set a "
                 "reference address in the settings, which tells the two apart."
             )
-            yield Fault(f"zone.{zone.slug}.blind", text % values, cure % {"zone": zone.slug})
+            mend = {"zone": zone.slug, "again": AGAIN.total_seconds()}
+            yield Fault(f"zone.{zone.slug}.blind", text % values, cure % mend)
 
 
 def unwatched(watched_at: datetime | None, now: datetime) -> Iterator[Fault]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from fleet.inspections.blind import AGAIN
 from fleet.portal import addresses
 from fleet.portal.manning import SEEN_WITHIN, ZoneSeen, zones_seen
 from fleet.portal.scoped_admin import Rows
@@ -31,6 +32,11 @@ class ZoneCard:
     seen: ZoneSeen
     is_manned: bool
     workers: tuple[WorkerLine, ...]
+
+    @property
+    def again_s(self) -> int:
+        """How often it checks itself while it is blind."""
+        return int(AGAIN.total_seconds())
 
     @property
     def pairs_url(self) -> str:
