@@ -24,11 +24,12 @@ from fleet.portal import (
     waiver_list,
     waiver_page,
 )
+from fleet.portal.acknowledge_many import AcknowledgeAction
 from fleet.portal.row_list import CappedPaginator, RowListAdmin
 
 
 @admin.register(Finding)
-class FindingAdmin(RowListAdmin):
+class FindingAdmin(AcknowledgeAction, RowListAdmin):
     """Open findings first; critical above warning, the newest on top."""
 
     row_list = finding_list.FindingList
@@ -58,7 +59,8 @@ class FindingAdmin(RowListAdmin):
     search_fields = ("message", "rule_id", "target__name", "target__tenant__name")
     search_help_text = gettext_lazy("Message, rule, pair or tenant")
     ordering = finding_list.ORDER
-    actions = None
+    actions = ("acknowledge_chosen",)
+    actions_selection_counter = True
 
     def nothing(self, cl: ChangeList) -> Any:
         """Say what an empty view means."""

@@ -40,10 +40,7 @@ def acknowledge(
     it closes, which only findings may that end in no other way; the next visit judges the pair
     anew and takes what it finds as the new baseline. Raises AcknowledgeError.
     """
-    reason = reason.strip()
-    if len(reason) < LEAST_REASON:
-        text = _("Give a reason of %(least)d letters or more.")
-        raise AcknowledgeError(text % {"least": LEAST_REASON})
+    reason = checked_reason(reason)
     with transaction.atomic():
         finding = _held(finding_id)
         _refuse(finding, at, until)
@@ -70,6 +67,14 @@ def acknowledge_all(
         except AcknowledgeError as error:
             refused.append(str(error))
     return len(finding_ids) - len(refused), refused
+
+
+def checked_reason(text: str) -> str:
+    """Give a reason without its blanks. Raises AcknowledgeError where it is too short to be one."""
+    if len(text.strip()) < LEAST_REASON:
+        said = _("Give a reason of %(least)d letters or more.")
+        raise AcknowledgeError(said % {"least": LEAST_REASON})
+    return text.strip()
 
 
 def may_accept(finding: Finding) -> bool:

@@ -69,12 +69,13 @@ def _acknowledged(request: HttpRequest, finding: Finding, now: datetime) -> str:
         acknowledge(finding.pk, reason, request.user.pk, now)
         check_now([finding.target_id], now)
         return _("Accepted, and closed. The pair is checked again.")
-    until = now + timedelta(hours=_hours(chosen))
+    until = until_of(chosen, now)
     acknowledge(finding.pk, reason, request.user.pk, now, until=until)
     return _("Acknowledged until %(until)s, unless it gets worse.") % {"until": instant(until)}
 
 
-def _hours(chosen: str) -> int:
+def until_of(chosen: str, now: datetime) -> datetime:
+    """Give the end that was chosen, one of UNTIL. Raises AcknowledgeError."""
     if chosen not in UNTIL:
         raise AcknowledgeError(_("Choose for how long."))
-    return int(chosen)
+    return now + timedelta(hours=int(chosen))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from fleet.portal import (
+    acknowledge_many,
     attestations,
     mail_page,
     maintenance_form,
@@ -30,6 +31,7 @@ urlpatterns = [
     path("policies/tries/<int:run_id>/", policy_tries.show, name="policy_try"),
     path("policies/tries/<int:run_id>/result/", policy_tries.result, name="policy_try_result"),
     path("policies/tries/<int:run_id>/save/", policy_tries.save, name="policy_try_save"),
+    path("findings/acknowledge/", acknowledge_many.answer, name="acknowledge_many"),
     path("waivers/preview/", waiver_form.preview, name="waiver_preview"),
     path("maintenance/preview/", maintenance_form.preview, name="maintenance_preview"),
     path("mails/preview/", mail_page.preview, name="mail_preview"),
