@@ -75,7 +75,8 @@ def farm(folder: Path) -> Iterator[dict[str, Address]]:
         entries = [
             {
                 "emailengine_url": where.emailengine_url,
-                "redis_url": f"{where.redis_url}/0".replace("//", f"//:{SECRET}@"),
+                "redis_url": f"{where.redis_url}/0",
+                "redis_password": SECRET,
                 "emailengine": "healthy",
                 "metrics_token": SECRET,
             }
