@@ -26,6 +26,8 @@ class ChannelAdmin(RowListAdmin):
 
     form = ChannelForm
     list_title = gettext_lazy("Channels: who is told")
+    none_yet = gettext_lazy("No channel yet: nobody is told when a pair fails.")
+    none_matches = gettext_lazy("No channel matches.")
     change_form_template = "portal/channels/form.html"
     list_before_template = "portal/channels/above.html"
     list_display = (
@@ -112,6 +114,8 @@ class MailAdmin(RowListAdmin):
     """The deliveries log, and the page of one message. Nobody edits a message."""
 
     list_title = gettext_lazy("Deliveries")
+    none_yet = gettext_lazy("No message yet. There is one once something happens.")
+    none_matches = gettext_lazy("No message matches.")
     list_before_template = "portal/mails/above.html"
     list_display = (
         mail_list.when_cell,

@@ -42,6 +42,21 @@ def overview() -> str:
     return absolute(reverse("admin:index"))
 
 
+def acknowledge(finding_id: int) -> str:
+    """Lead to where a finding is acknowledged: a form, so that nobody does it by opening a link."""
+    return finding(finding_id) + "#pk-accept"
+
+
+def waiver(waiver_id: int) -> str:
+    """Lead to a waiver's page."""
+    return absolute(reverse("admin:findings_waiver_change", args=[waiver_id]))
+
+
+def waivers() -> str:
+    """Lead to the waivers in force."""
+    return absolute(reverse("admin:findings_waiver_changelist"))
+
+
 def change(channel_id: int, address: str) -> str:
     """Lead to the page where the address' owner sees and changes its mails, without a sign-in."""
     return absolute(reverse("mail:channel", args=[stop_token(channel_id, address)]))

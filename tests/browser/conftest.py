@@ -50,7 +50,8 @@ class Visitor:
             viewport={"width": width, "height": height}, color_scheme=theme
         )
         self.context.add_init_script(
-            f"localStorage.setItem('_x_adminTheme', JSON.stringify('{theme}'))"
+            # A frame in a sandbox has no storage: that is what it is for.
+            f"if (origin !== 'null') localStorage.setItem('_x_adminTheme', JSON.stringify('{theme}'))"
         )
         self.page = self.context.new_page()
         self.faults = []

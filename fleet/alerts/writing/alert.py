@@ -268,5 +268,5 @@ def _acts(items: Sequence[Item], body: Alert) -> tuple[Link, ...]:
     if not waiting:
         return ()
     if len(waiting) == 1:
-        return (Link(_("Acknowledge"), links.finding(waiting[0].finding_id)),)
+        return (Link(_("Acknowledge"), links.acknowledge(waiting[0].finding_id)),)
     return (Link(_("Acknowledge"), _all_of(waiting, body)),)

@@ -53,7 +53,7 @@ def day(letter: Letter, body: Digest, room: Room) -> Document:
             *_section(_("New"), opened, clock, room, body.tenant_id),
             *_section(_("Still open"), still, clock, room, body.tenant_id),
             *_section(_("Resolved"), body.resolved, clock, room, body.tenant_id),
-            *_waivers(body.waivers, clock, room, body.tenant_id),
+            *_waivers(body.waivers, clock, room),
             *_doubts(body, room),
             *_forecasts(body, room),
             Button(Link(_("Open findings"), links.findings(tenant=body.tenant_id))),
@@ -84,9 +84,7 @@ def _section(
         yield More(_("and %s more") % f"{len(items) - most:,}", url)
 
 
-def _waivers(
-    found: Sequence[EndingWaiver], clock: Clock, room: Room, tenant_id: int | None
-) -> Iterable[Block]:
+def _waivers(found: Sequence[EndingWaiver], clock: Clock, room: Room) -> Iterable[Block]:
     if not found:
         return
     yield Heading(_("Waivers ending (%s)") % f"{len(found):,}")
@@ -95,7 +93,7 @@ def _waivers(
     lines: list[Line] = list(ending(soon, clock, few))
     yield from lines
     if rest := len(found) - len(lines):
-        yield More(_("and %s more") % f"{rest:,}", links.findings(tenant=tenant_id))
+        yield More(_("and %s more") % f"{rest:,}", links.waivers())
 
 
 def _doubts(body: Digest, room: Room) -> Iterable[Block]:
@@ -167,7 +165,7 @@ def _week(body: Report, clock: Clock, room: Room) -> Iterable[Block]:
     if body.worst_pairs:
         yield Heading(_("Pairs with the most open findings"))
         yield Rows(tuple(_worst(body, max(room.lines // 4, 1))))
-    yield from _waivers(body.waivers, clock, room, body.tenant_id)
+    yield from _waivers(body.waivers, clock, room)
     if not (body.rules or body.worst_pairs):
         yield Paragraph(_("Nothing is open."))
     yield Button(Link(_("Open the pairs"), links.pairs(tenant=body.tenant_id)))

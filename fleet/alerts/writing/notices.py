@@ -184,7 +184,7 @@ def waivers(letter: Letter, body: Waivers, room: Room) -> Document:
         tone="note",
         blocks=(
             *ending(found, clock, room),
-            *_more(len(found) - room.lines, links.findings(tenant=body.tenant_id)),
+            *_more(len(found) - room.lines, links.waivers()),
         ),
     )
 
@@ -206,7 +206,7 @@ def ending(found: Sequence[EndingWaiver], clock: Clock, room: Room) -> Iterable[
             mark=Mark("□", _("Waiver"), "note"),
             title=tame(one.scope, NAME),
             text=text,
-            url=links.findings(rule=one.rule_id),
+            url=links.waiver(one.waiver_id),
         )
 
 
