@@ -46,6 +46,7 @@ INFO = {
     "redis.eviction-policy",
     "redis.fragmentation",
     "redis.maxmemory-set",
+    "redis.memory-forecast",
     "redis.memory-headroom",
     "redis.memory-provisioning",
     "redis.rdb-fresh",
