@@ -138,7 +138,7 @@ def times_cell(window: MaintenanceWindow) -> SafeString:
 @admin.display(description=gettext_lazy("Why"))
 def why_cell(window: MaintenanceWindow) -> SafeString:
     """Show the reason; who made it below."""
-    return _lines(window.reason or "–", window.made_by)
+    return _lines(window.reason or _("no reason given"), window.made_by)
 
 
 def _lines(first: object, second: object) -> SafeString:

@@ -178,6 +178,11 @@ def preview(request: HttpRequest, rows: Rows) -> HttpResponse:
     return render(request, "portal/waivers/preview.html", {"preview": _preview(rows, request.GET)})
 
 
+def preview_of(rows: Rows, waiver: Waiver) -> Preview | None:
+    """Say what a waiver that waits would cover now; None to who may not change its tenant's."""
+    return _preview(rows, _of_waiver(waiver))
+
+
 def _renewed(rows: Rows, query: QueryDict) -> Waiver | None:
     number = query.get("renew", "")
     if not number:

@@ -223,7 +223,9 @@ def test_a_second_person_approves_on_the_waivers_page(mara, finding):
     assert waiver.approved_at is None
 
     noor = role("editor")
-    assert approve in noor.get(page).content.decode()
+    shown = noor.get(page)
+    assert approve in shown.content.decode()
+    assert shown.context["preview"].covered_count == 1
     noor.post(approve)
 
     waiver.refresh_from_db()
