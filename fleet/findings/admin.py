@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fleet.findings.models import Finding, MaintenanceWindow, Waiver
@@ -26,6 +27,7 @@ from fleet.portal import (
 )
 from fleet.portal.acknowledge_many import AcknowledgeAction
 from fleet.portal.row_list import CappedPaginator, RowListAdmin
+from fleet.portal.scoped_admin import rows_of
 
 
 @admin.register(Finding)
@@ -59,7 +61,7 @@ class FindingAdmin(AcknowledgeAction, RowListAdmin):
     search_fields = ("message", "rule_id", "target__name", "target__tenant__name")
     search_help_text = gettext_lazy("Message, rule, pair or tenant")
     ordering = finding_list.ORDER
-    actions = ("acknowledge_chosen",)
+    actions = ("acknowledge_chosen", "waive_chosen")
     actions_selection_counter = True
 
     def nothing(self, cl: ChangeList) -> Any:
@@ -71,6 +73,23 @@ class FindingAdmin(AcknowledgeAction, RowListAdmin):
     def above(self, request: HttpRequest) -> dict[str, Any]:
         """Give the views and chips."""
         return finding_list.chips(request)
+
+    def has_waive_permission(self, request: HttpRequest) -> bool:
+        """Who may change some tenant's rows may waive its rules."""
+        return rows_of(request).may_edit(Waiver)
+
+    @admin.action(description=gettext_lazy("Waive …"), permissions=["waive"])
+    def waive_chosen(
+        self, request: HttpRequest, findings: QuerySet[Finding]
+    ) -> HttpResponseRedirect | None:
+        """Lead to the form about them."""
+        most = waiver_form.MOST_FINDINGS
+        ids = list(findings.values_list("pk", flat=True)[: most + 1])
+        if len(ids) > most:
+            text = _("At most %(most)d findings at once: waive the rule for a whole tenant.")
+            messages.error(request, text % {"most": most})
+            return None
+        return HttpResponseRedirect(waiver_form.address(ids))
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nobody: a finding is what a rule found."""
@@ -122,6 +141,8 @@ class WaiverAdmin(_Register):
 
     row_list = waiver_list.WaiverList
     list_title = gettext_lazy("Waivers")
+    none_yet = gettext_lazy("No waiver is in force.")
+    none_matches = gettext_lazy("No waiver matches.")
     list_display = (
         waiver_list.rule_cell,
         waiver_list.scope_cell,
@@ -184,6 +205,8 @@ class MaintenanceAdmin(_Register):
 
     row_list = maintenance_list.WindowList
     list_title = gettext_lazy("Maintenance")
+    none_yet = gettext_lazy("No maintenance is under way.")
+    none_matches = gettext_lazy("No maintenance matches.")
     list_display = (
         maintenance_list.scope_cell,
         maintenance_list.state_cell,

@@ -31,6 +31,7 @@ SEVERITIES: Final = ("critical", "warning", "info")
 EMPTY: Final = {
     "open": gettext_lazy("No finding is open."),
     "pending": gettext_lazy("No finding is pending: all that was seen is confirmed, or gone."),
+    "waived": gettext_lazy("No finding is waived."),
     "resolved": gettext_lazy("No finding was resolved yet."),
 }
 

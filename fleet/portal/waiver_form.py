@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from checks.catalog import BY_ID, RULES
+from checks.catalog import RULES
 from checks.remedy import title as rule_title
 from fleet.findings import cover
-from fleet.findings.cover import UP_TO
 from fleet.findings.models import Finding, Waiver
 from fleet.findings.waivers import Ask, Refused, longest
 from fleet.inspections import waive
@@ -29,14 +29,18 @@ from fleet.people.models import User
 from fleet.portal import addresses, ceilings, moments
 from fleet.portal.finding_list import SEVERITY_RANK
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
+from fleet.portal.waiver_list import LIVE, WAITING
+from fleet.portal.waiver_preview import Preview, preview_of, preview_of_several
 from fleet.registry.current import fleet_settings
 from fleet.registry.models import FleetSettings, Pair, Target, Tenant
 
-SHOWN: Final = 20
 AT_FIRST: Final = timedelta(days=14)
 WARNING, CRITICAL = Finding.Severity.WARNING.value, Finding.Severity.CRITICAL.value
 
 
+# What a form about several findings does not ask for: they say it.
+OF_ONE: Final = ("tenant", "pair", "rule_id", "ceiling")
+MOST_FINDINGS: Final = 100  # at once
 # What the preview is made of.
 PREVIEWED: Final = ("tenant", "pair", "rule_id", "severity", "ceiling", "expires_at", "zone")
 
@@ -69,9 +73,15 @@ class WaiverForm(moments.MomentsForm):
     )
     expires_at = moments.MomentField(label=gettext_lazy("Ends"))
 
-    def __init__(self, rows: Rows, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, rows: Rows, *args: Any, findings: Sequence[Finding] = (), **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.rows = rows
+        self.rows, self.findings = rows, findings
+        if findings:
+            for name in OF_ONE:
+                del self.fields[name]
+            return
         rules = sorted((rule.id, f"{rule_title(rule)} ({rule.id})") for rule in RULES)
         self.fields["rule_id"].choices = [("", ""), *rules]  # type: ignore[attr-defined]
         for name in PREVIEWED:
@@ -80,6 +90,8 @@ class WaiverForm(moments.MomentsForm):
     def clean(self) -> dict[str, Any]:
         """Find what is named among what this person may change, and read the ceiling."""
         cleaned = super().clean()
+        if self.findings:
+            return cleaned
         tenant = self._tenant(cleaned.get("tenant", ""))
         if tenant is None and "tenant" in cleaned:
             text = _("There is no tenant %(name)s that you may change.")
@@ -105,48 +117,18 @@ class WaiverForm(moments.MomentsForm):
             self.add_error("pair", text % {"name": name, "tenant": tenant.name})
         return target
 
-    @property
-    def ask(self) -> Ask:
-        """Give what is asked for, once it is valid."""
+    def asks(self) -> list[Ask]:
+        """Give what is asked for, once it is valid: of several findings, each rule on its own pair."""
         found = self.cleaned_data
+        said = {name: found[name] for name in ("severity", "kind", "reason", "expires_at")}
+        if self.findings:
+            return [
+                Ask(one.rule_id, one.target.tenant_id, one.target_id, **said)
+                for one in self.findings
+            ]
         tenant, target = found["scope"]
-        return Ask(
-            rule_id=found["rule_id"],
-            tenant_id=tenant.pk,
-            target_id=target.pk if target else None,
-            severity=found["severity"],
-            kind=found["kind"],
-            reason=found["reason"],
-            expires_at=found["expires_at"],
-            ceiling=found["measure"],
-        )
-
-
-@dataclass(frozen=True)
-class Match:
-    """One finding of the rule and scope, and why it would not be covered ("" where it would)."""
-
-    finding: Finding
-    why_not: str
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a waiver would cover now; `words` say what is missing to tell."""
-
-    matches: list[Match]
-    covered_count: int
-    left_count: int
-    pairs_url: str
-    ends: str
-    unit: str
-    worst: str
-    is_measured: bool
-
-    @property
-    def is_cut(self) -> bool:
-        """Tell whether there are more than are listed."""
-        return self.covered_count + self.left_count > len(self.matches)
+        target_id, ceiling = target.pk if target else None, found["measure"]
+        return [Ask(found["rule_id"], tenant.pk, target_id, ceiling=ceiling, **said)]
 
 
 def add(request: HttpRequest) -> HttpResponse:
@@ -154,20 +136,48 @@ def add(request: HttpRequest) -> HttpResponse:
     rows = rows_of(request)
     if not rows.may_edit(Waiver):
         raise PermissionDenied
-    renews = _renewed(rows, request.GET)
+    renews, findings = _renewed(rows, request.GET), _several(rows, request.GET)
     if request.method != "POST":
-        return _page(request, rows, WaiverForm(rows, initial=_first(rows, request, renews)), renews)
-    form = WaiverForm(rows, _posted(request.POST, renews))
+        first = _first(rows, request, renews)
+        return _page(request, WaiverForm(rows, initial=first, findings=findings), renews)
+    form = WaiverForm(rows, _posted(request.POST, renews), findings=findings)
     person = request.user
     if form.is_valid() and isinstance(person, User):
         try:
-            waiver = waive.request(form.ask, person.pk, timezone.now(), renews)
+            waivers = _request(form.asks(), person, renews)
         except Refused as refused:
-            form.add_error(refused.field or None, _told(refused))
+            known = refused.field if refused.field in form.fields else None
+            form.add_error(known, _told(refused))
         else:
-            messages.success(request, _said(waiver))
-            return HttpResponseRedirect(addresses.waiver(waiver.pk))
-    return _page(request, rows, form, renews)
+            messages.success(request, _said(waivers[0]))
+            one = len(waivers) == 1
+            view = LIVE if waivers[0].approved_at else WAITING
+            return HttpResponseRedirect(
+                addresses.waiver(waivers[0].pk) if one else addresses.waivers(view)
+            )
+    return _page(request, form, renews)
+
+
+def _request(asks: Sequence[Ask], person: User, renews: Waiver | None) -> list[Waiver]:
+    """Ask for all of them or, where one is refused, for none."""
+    now = timezone.now()
+    with transaction.atomic():
+        return [waive.request(ask, person.pk, now, renews) for ask in asks]
+
+
+def address(finding_ids: Sequence[int]) -> str:
+    """Give the form about these findings."""
+    query = urlencode([("finding", one) for one in finding_ids])
+    return f"{reverse('admin:findings_waiver_add')}?{query}"
+
+
+def _several(rows: Rows, query: QueryDict) -> list[Finding]:
+    """Find the open findings that the form is about, where there are more than one."""
+    ids = [int(one) for one in query.getlist("finding")[:MOST_FINDINGS] if one.isdecimal()]
+    if len(ids) < 2:
+        return []
+    found = rows.editable(Finding).filter(cover.COUNTED, pk__in=ids)
+    return list(found.select_related("target__tenant").order_by(SEVERITY_RANK, "rule_id", "pk"))
 
 
 @scoped_view
@@ -175,12 +185,14 @@ def preview(request: HttpRequest, rows: Rows) -> HttpResponse:
     """Answer with what the waiver would cover now, for htmx."""
     if not rows.may_edit(Waiver):
         raise PermissionDenied
-    return render(request, "portal/waivers/preview.html", {"preview": _preview(rows, request.GET)})
+    return render(
+        request, "portal/waivers/preview.html", {"preview": preview_of(rows, request.GET)}
+    )
 
 
-def preview_of(rows: Rows, waiver: Waiver) -> Preview | None:
+def preview_of_waiver(rows: Rows, waiver: Waiver) -> Preview | None:
     """Say what a waiver that waits would cover now; None to who may not change its tenant's."""
-    return _preview(rows, _of_waiver(waiver))
+    return preview_of(rows, _of_waiver(waiver))
 
 
 def _renewed(rows: Rows, query: QueryDict) -> Waiver | None:
@@ -209,6 +221,8 @@ def _first(rows: Rows, request: HttpRequest, renews: Waiver | None) -> dict[str,
     query = request.GET
     if renews:
         first = _of_waiver(renews)
+    elif len(query.getlist("finding")) > 1:
+        first = {"severity": CRITICAL}
     elif query.get("finding", "").isdecimal():
         first = _of_finding(rows.get(Finding, "target__tenant", pk=int(query["finding"])))
     elif query.get("pair", "").isdecimal():
@@ -266,9 +280,7 @@ def _said(waiver: Waiver) -> str:
     return _("Waived. What it covers is counted apart from now on.")
 
 
-def _page(
-    request: HttpRequest, rows: Rows, form: WaiverForm, renews: Waiver | None
-) -> HttpResponse:
+def _page(request: HttpRequest, form: WaiverForm, renews: Waiver | None) -> HttpResponse:
     settings, now = fleet_settings(), timezone.now()
     chosen = {name: str(form[name].value() or "") for name in form.fields}
     context = {
@@ -277,7 +289,7 @@ def _page(
         "now": now,
         "caps": _caps(settings, now),
         "second_person": settings.second_person,
-        "preview": _preview(rows, chosen),
+        "preview": _preview(form, chosen),
         "opts": Waiver._meta,
         "show_back_button": True,
     }
@@ -291,61 +303,7 @@ def _caps(settings: FleetSettings, now: datetime) -> list[tuple[str, int, dateti
     return [(severity, cap.days, now + cap) for severity, cap in caps]
 
 
-def _preview(rows: Rows, typed: Mapping[str, Any]) -> Preview | None:
-    """Match what is typed so far with the open findings; None while scope or rule are not known."""
-    found = _matching(rows, typed)
-    rule_id, severity = str(typed.get("rule_id", "")), str(typed.get("severity", ""))
-    if found is None or severity not in UP_TO:
-        return None
-    try:
-        ceiling = ceilings.parse(str(typed.get("ceiling", "")), rule_id)
-    except ValueError:
-        ceiling = None
-    covered_count = found.filter(cover.within(severity, ceiling)).count()
-    listed = found.select_related("target__tenant", "waiver").order_by(SEVERITY_RANK, "pk")
-    matches = [Match(one, _why_not(one, severity, ceiling)) for one in listed[:SHOWN]]
-    one = ceilings.scale_of(rule_id)
-    worst = max((m.finding.worst_measure or 0.0 for m in matches), default=None)
-    return Preview(
-        matches=matches,
-        covered_count=covered_count,
-        left_count=found.count() - covered_count,
-        pairs_url=addresses.findings(rule=rule_id),
-        ends=_ends(typed),
-        unit=ceilings.unit_of(one) if one else "",
-        worst=ceilings.shown(worst, rule_id) if matches else "",
-        is_measured=one is not None,
-    )
-
-
-def _matching(rows: Rows, typed: Mapping[str, Any]) -> QuerySet[Finding] | None:
-    """Give the open findings of the rule and scope that are typed; None while one is not known."""
-    rule_id = str(typed.get("rule_id", ""))
-    tenant_name, pair_name = (str(typed.get(name, "")).strip() for name in ("tenant", "pair"))
-    tenant = rows.choices(Tenant).filter(name__iexact=tenant_name).first() if tenant_name else None
-    if rule_id not in BY_ID or tenant is None:
-        return None
-    found = rows.of(Finding).filter(
-        rule_id=rule_id, target__tenant=tenant, state=Finding.State.OPEN
-    )
-    if pair_name:
-        found = found.filter(target__name__iexact=pair_name)
-    return found.exclude(target__state=Target.State.ARCHIVED)
-
-
-def _ends(typed: Mapping[str, Any]) -> str:
-    """Write when it would end, in the person's time zone and in UTC; "" while that is not known."""
-    zone = moments.zone_named(str(typed.get("zone", "")))
-    try:
-        return moments.both(moments.read(str(typed.get("expires_at", "")), zone))
-    except forms.ValidationError:
-        return ""
-
-
-def _why_not(finding: Finding, severity: str, ceiling: float | None) -> str:
-    if finding.severity not in UP_TO[severity]:
-        return _("critical")
-    if ceiling is None or (finding.worst_measure is not None and finding.worst_measure <= ceiling):
-        return ""
-    worst = ceilings.shown(finding.worst_measure, finding.rule_id)
-    return _("its worst value is %(worst)s") % {"worst": worst or _("not known")}
+def _preview(form: WaiverForm, chosen: Mapping[str, Any]) -> Preview | None:
+    if form.findings:
+        return preview_of_several(form.findings, str(chosen.get("severity", "")))
+    return preview_of(form.rows, chosen)

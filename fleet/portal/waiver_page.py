@@ -23,7 +23,7 @@ from fleet.portal import addresses, ceilings, facets, waiver_list
 from fleet.portal.fails import title_of
 from fleet.portal.finding_list import SEVERITY_RANK
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
-from fleet.portal.waiver_form import preview_of
+from fleet.portal.waiver_form import preview_of_waiver
 
 SHOWN: Final = 20
 RELATED: Final = ("tenant", "target", "requested_by", "approved_by", "ended_by", "renews")
@@ -50,7 +50,7 @@ def show(request: HttpRequest, waiver_id: int) -> TemplateResponse:
         "events": list(_events(rows, waiver)),
         "renewal": rows.of(Waiver).filter(renews=waiver.pk).order_by("-pk").first(),
         "is_waiting": is_waiting,
-        "preview": preview_of(rows, waiver) if is_waiting else None,
+        "preview": preview_of_waiver(rows, waiver) if is_waiting else None,
         "is_live": waiver.approved_at is not None and not is_over(waiver, now),
         "is_mine": waiver.requested_by_id == request.user.pk,
         "may_edit": may_edit,

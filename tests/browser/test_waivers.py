@@ -67,6 +67,7 @@ def fleet(visitor, now):
     return {
         "pair": pairs[0],
         "finding": found[2],
+        "other": found[1],
         "covered": covered,
         "waiting": waiting,
         "window": window,
@@ -82,11 +83,14 @@ def test_the_pages_of_waivers_and_maintenance_are_clean(visitor, fleet):
         "list": register,
         "waiting": f"{register}?view=waiting",
         "form": f"{register}add/?finding={fleet['finding'].pk}",
+        "several": f"{register}add/?finding={fleet['finding'].pk}&finding={fleet['other'].pk}",
         "page": f"{register}{fleet['covered'].pk}/change/",
         "approve": f"{register}{fleet['waiting'].pk}/change/",
         "windows": windows,
         "window": f"{windows}{fleet['window'].pk}/change/",
         "window-form": f"{windows}add/?pair={fleet['pairs'][1].pk}",
+        "findings": "/admin/findings/finding/",
+        "pairs": "/admin/registry/pair/",
         "pair": f"/admin/registry/pair/{fleet['pair'].pk}/change/",
     }
     for name, path in pages.items():

@@ -379,3 +379,62 @@ def test_the_pair_page_lists_what_is_waived_apart(mara, finding):
     assert "Waived until" in answer.content.decode()
     assert "Nothing to do." in answer.content.decode()
     assert "1 waived" in mara.get("/admin/registry/pair/").content.decode()
+
+
+def test_several_findings_are_waived_at_once_each_on_its_own_pair(mara, finding):
+    other = make_finding(make_pair(name="northwind-eu-2"), "pair.rtt", severity="warning")
+    theirs = make_finding(make_pair("Contoso"))
+    ticked = {"action": "waive_chosen", "_selected_action": [finding.pk, other.pk, theirs.pk]}
+    address = mara.post("/admin/findings/finding/", ticked)["Location"]
+    assert "3 findings, listed below" in mara.get(address).content.decode()
+
+    mara.post(address, typed())
+
+    scopes = Waiver.objects.values_list("rule_id", "target", "tenant__name").order_by("pk")
+    assert set(scopes) == {
+        (one.rule_id, one.target_id, one.target.tenant.name) for one in (finding, other, theirs)
+    }
+    assert Finding.objects.filter(waiver=None).count() == 0
+
+
+def test_where_one_of_several_is_refused_none_is_saved(mara, finding):
+    other = make_finding(make_pair(name="northwind-eu-2"))
+    FleetSettings.objects.update_or_create(pk=1, defaults={"second_person": True})
+    waiting = asked(other, mara.person)
+
+    answer = mara.post(f"{ADD}?finding={finding.pk}&finding={other.pk}", typed())
+
+    assert list(Waiver.objects.all()) == [waiting]
+    assert "One of the same scope waits for approval." in answer.content.decode()
+
+
+def test_an_editor_waives_several_of_their_own_alone(finding):
+    theirs = make_finding(make_pair("Contoso"))
+    mine = make_finding(make_pair(name="northwind-eu-2"))
+    query = f"?finding={finding.pk}&finding={mine.pk}&finding={theirs.pk}"
+
+    role("editor").post(ADD + query, typed())
+
+    assert set(Waiver.objects.values_list("tenant__name", flat=True)) == {"Northwind Mail"}
+    assert Waiver.objects.count() == 2
+
+
+@pytest.mark.parametrize("name", ["viewer", "auditor"])
+def test_who_only_reads_is_not_offered_to_waive(name, finding):
+    client = role(name, "Northwind Mail" if name == "viewer" else None)
+
+    assert "waive_chosen" not in client.get("/admin/findings/finding/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (LIST, "No waiver is in force."),
+        (f"{LIST}?view=ended", "No waiver matches."),
+        ("/admin/findings/maintenancewindow/", "No maintenance is under way."),
+        ("/admin/findings/maintenancewindow/?view=over", "No maintenance matches."),
+        ("/admin/findings/finding/?state=waived", "No finding is waived."),
+    ],
+)
+def test_an_empty_view_says_so(mara, path, words):
+    assert words in mara.get(path).content.decode()
