@@ -82,6 +82,19 @@ def test_the_log_says_when_what_to_whom_and_what_became_of_it(operator):
 
 
 @pytest.mark.parametrize(
+    ("path", "query", "said"),
+    [
+        (LOG, "", "No message yet."),
+        (LOG, "?state=dead", "No message matches."),
+        ("/admin/alerts/channel/", "", "No channel yet"),
+        ("/admin/alerts/channel/", "?q=nobody", "No channel matches."),
+    ],
+)
+def test_an_empty_list_says_so(operator, path, query, said):
+    assert said in operator.get(path + query).content.decode()
+
+
+@pytest.mark.parametrize(
     ("query", "shown"),
     [
         ("", {"sent", "waiting", "leased", "dead", "cancelled"}),
