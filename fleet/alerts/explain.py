@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fleet.alerts.decide import RANKS, Fate, LastTold, News, decide
-from fleet.alerts.models import Channel, Told
+from fleet.alerts.models import Channel, Delivery, Mail, Told
 from fleet.alerts.recipients import About, Ears, ear_of
 from fleet.findings.maintenance import silenced
 from fleet.findings.models import Finding
@@ -52,18 +52,31 @@ def explain(
     now: datetime,
     instant: Instant,
 ) -> list[Explanation]:
-    """Explain every live finding of a target to every channel given. Two queries.
+    """Explain every live finding of a target to every channel given. Three queries.
 
     `instant` writes a time as the reader wants it.
     """
-    told = _told(target, channels)
+    told, on_way = _told(target, channels), _on_way(target, channels)
     is_silenced = bool(silenced([target.pk], now))
     ears = Ears(ear_of(one) for one in channels if one.is_told)
     return [
-        _explained(target, finding, channel, told, ears, now, instant, is_silenced=is_silenced)
+        Explanation(finding, channel, is_mailed=True, words=_("in a mail that is on its way"))
+        if (channel.pk, finding.rule_id) in on_way
+        else _explained(target, finding, channel, told, ears, now, instant, is_silenced=is_silenced)
         for finding in findings
         for channel in channels
     ]
+
+
+def _on_way(target: Target, channels: Sequence[Channel]) -> set[tuple[int, str]]:
+    """Give what stands in a mail that is not sent yet, by channel and rule."""
+    rows = Delivery.objects.filter(
+        transition__finding__target=target,
+        channel__in=channels,
+        state=Delivery.State.MAILED,
+        mail__state__in=[Mail.State.WAITING, Mail.State.LEASED],
+    )
+    return set(rows.values_list("channel_id", "transition__finding__rule_id"))
 
 
 def _told(target: Target, channels: Sequence[Channel]) -> dict[tuple[int, str], Told]:

@@ -40,7 +40,7 @@ def test_each_suppression_has_its_sentence(client):
     with CaptureQueriesContext(connection) as queries:
         text = client.get(page(pair)).content.decode()
 
-    assert "would be mailed now" in text
+    assert "in a mail that is on its way" in text
     assert "the channel wants other environments: staging" in text
     assert "Not mailed: over before it was mailed." in text
     assert "In a mail: waiting." in text
