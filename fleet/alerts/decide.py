@@ -72,7 +72,7 @@ class News:
     target_state: str = "active"
     is_waived: bool = False
     is_flapping: bool = False
-    is_stopped: bool = False  # nothing may go to the channel any more
+    is_stopped: bool = False  # nothing may go there: stopped, not verified, or not its tenant's
     told: LastTold | None = field(default=None)
 
     @property

@@ -20,7 +20,7 @@ from fleet.registry.models import Target
 Instant = Callable[[datetime], str]
 # Why news is not mailed, or not yet: what Delivery.reason says, in words.
 REASONS: Final[Mapping[str, object]] = {
-    "stopped": gettext_lazy("the channel is stopped or not verified"),
+    "stopped": gettext_lazy("the channel is stopped, not verified, or not of the pair's tenant"),
     "archived": gettext_lazy("the pair is archived"),
     "maintenance": gettext_lazy("waits for the end of maintenance"),
     "paused": gettext_lazy("waits until the pair is checked again"),

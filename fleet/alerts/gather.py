@@ -51,6 +51,7 @@ class Group:
 
     key: Key
     says: list[Say]
+    is_storm: bool = False
 
     @property
     def kind(self) -> str:
@@ -193,7 +194,7 @@ def _groups(
         for say in held:
             tenant_id = None if id(say.news) in storm else say.news.tenant_id
             groups[channel_id, tenant_id].append(say)
-        yield from (Group(key, of_key) for key, of_key in groups.items())
+        yield from (Group(key, of, is_storm=key[1] is None) for key, of in groups.items())
 
 
 def _due_at(group: Group, last_made_at: datetime | None) -> datetime:
@@ -255,9 +256,7 @@ def _make(groups: Sequence[Group], now: datetime) -> None:
             kind=group.kind,
             message_id=new_message_id(),
             root_id=threads.get(group.key),
-            covers=sorted({say.cover for say in group.says if say.cover})
-            if group.key[1] is None
-            else [],
+            covers=sorted({say.cover for say in group.says if say.cover and group.is_storm}),
             made_at=now,
             next_attempt_at=now,
         )

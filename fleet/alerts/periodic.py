@@ -91,9 +91,11 @@ def warn_of_ending(now: datetime) -> int:
     channels: defaultdict[int | None, list[int]] = defaultdict(list)
     for channel_id, whose in _told().values_list("pk", "tenant_id"):
         channels[whose].append(channel_id)
-    Mail.objects.bulk_create(
+    mails = Mail.objects.bulk_create(
         _mail(channel_id, tenant_id, Mail.Kind.WAIVERS, now)
         for tenant_id in sorted({one.waiver.tenant_id for one in notices})
         for channel_id in channels[tenant_id] or channels[None]
     )
-    return WaiverNotice.objects.filter(pk__in=[one.pk for one in notices]).update(routed_at=now)
+    told = {mail.tenant_id for mail in mails}  # the others wait for somebody to tell
+    ids = [one.pk for one in notices if one.waiver.tenant_id in told]
+    return WaiverNotice.objects.filter(pk__in=ids).update(routed_at=now)

@@ -44,6 +44,7 @@ WHERE k.is_open AND k.next_reminder_at <= %b
   AND (f.acknowledged_until IS NULL OR f.acknowledged_until <= %b)
   AND f.severity IN ('critical', c.min_severity) AND g.state = 'active'
   AND c.verified_at IS NOT NULL AND c.stopped_at IS NULL
+  AND (c.tenant_id IS NULL OR c.tenant_id = g.tenant_id)
 ORDER BY f.severity, f.opened_at, k.id
 """
 _NEXT: Final = """

@@ -228,6 +228,16 @@ def test_a_tenant_gets_its_week_on_monday(story):
     assert (sent.weekday(), sent.hour) == (0, 8)
 
 
+def test_a_warning_waits_until_somebody_can_be_told(story, waiver):
+    over = waiver(story.opens(make_pair()))
+    WaiverNotice.objects.create(waiver=over, days=14, at=story.now)
+    assert periodic.warn_of_ending(story.now) == 0
+
+    make_channel(None, address=OPS)
+    assert periodic.warn_of_ending(story.now) == 1
+    assert WaiverNotice.objects.get().routed_at == story.now
+
+
 def test_the_tenant_is_warned_before_its_waivers_end(story, waiver):
     make_channel()
     make_channel(None, address=OPS)

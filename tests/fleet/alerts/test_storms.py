@@ -202,6 +202,7 @@ def test_each_address_stays_within_its_cap_and_the_last_mail_collects_the_rest(s
     assert len(story.subjects(OPS)) == 20
     story.after(minutes=40)
     assert story.subjects(OPS)[20:] == ["[Fleet] 4 pairs changed"]
+    assert Mail.objects.get(kind="fleet").covers == []  # it collects, and is no storm
     assert not Delivery.objects.filter(state="waiting").exists()
     made = list(Mail.objects.values_list("made_at", flat=True))
     in_an_hour = [
