@@ -127,10 +127,10 @@ def name_cell(pair: Pair) -> SafeString:
         words.append(f"{target.get_state_display()}")
     url = addresses.pair(pair.pk)
     link = format_html('<a class="pk-name" href="{}">{}</a>', url, target.name)
-    second: object = " · ".join(words)
+    lines = _lines(link, " · ".join(words))
     if silent := vars(pair).get("silent"):
-        second = format_html("{} · {}", second, marks.silent(silent.until))
-    return _lines(link, second)
+        lines += format_html('<span class="pk-line2">{}</span>', marks.silent(silent.until))
+    return lines
 
 
 @admin.display(description=gettext_lazy("Open findings"))
