@@ -48,10 +48,15 @@ WHERE t.state = 'active'
 GROUP BY z.slug
 ORDER BY z.slug
 """
+# A mail is late when it is due and nobody tries it, or when it is tried and none has been taken
+# since: one recipient whose server says "later" is that recipient's own matter.
 OLDEST: Final = """
 SELECT (SELECT min(at) FROM findings_transition WHERE routed_at IS NULL),
-    (SELECT min(least(next_attempt_at, coalesce(first_tried_at, next_attempt_at)))
-     FROM alerts_mail WHERE state IN ('waiting', 'leased')),
+    (SELECT min(least(next_attempt_at, CASE WHEN first_tried_at > taken.at THEN first_tried_at END))
+     FROM alerts_mail,
+        (SELECT coalesce(max(sent_at), '-infinity') AS at FROM alerts_mail
+         WHERE made_at > %(now)s - interval '1 day') taken
+     WHERE state IN ('waiting', 'leased')),
     (SELECT watched_at FROM portal_pulse)
 """
 
@@ -122,5 +127,5 @@ def read_lag(cursor: Cursor, intervals: Intervals, now: datetime) -> Lag:
         },
     )
     zones = tuple(ZoneLag(*row) for row in cursor.fetchall())
-    cursor.execute(OLDEST, {})
+    cursor.execute(OLDEST, {"now": now})
     return Lag(zones, *cursor.fetchall()[0])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from django.db import connection
 
-from fleet.alerts.models import PortalAlarm
+from fleet.alerts.models import Channel, Mail, PortalAlarm, new_message_id
 from fleet.findings.models import Transition
 from fleet.history import partitions
 from fleet.inspections.models import PairSchedule
@@ -157,6 +157,41 @@ def test_a_transition_that_nobody_routed_is_an_outbox_too_old(age, late):
 
     assert ("outbox.late" in alarms()) is late
     assert complaints() == (["outbox late"] if late else [])
+
+
+def mail(**fields):
+    channel = Channel.objects.create(
+        name="Ops", address=f"{Mail.objects.count()}@example.com", verified_at=NOW
+    )
+    values = {
+        "kind": "alert",
+        "message_id": new_message_id(),
+        "state": "waiting",
+        "made_at": NOW - 20 * MINUTE,
+        "next_attempt_at": NOW + MINUTE,
+    }
+    return Mail.objects.create(channel=channel, **{**values, **fields})
+
+
+@pytest.mark.parametrize(("due", "late"), [(10 * MINUTE, False), (10 * MINUTE + SECOND, True)])
+def test_a_mail_that_is_due_and_that_nobody_tries_is_late(due, late):
+    mail(next_attempt_at=NOW - due)
+
+    assert complaints() == (["outbox late"] if late else [])
+
+
+def test_a_mail_server_that_takes_nothing_makes_the_outbox_late():
+    mail(first_tried_at=NOW - 11 * MINUTE)
+    mail(state="sent", sent_at=NOW - 12 * MINUTE)
+
+    assert complaints() == ["outbox late"]
+
+
+def test_one_recipient_whose_server_says_later_does_not():
+    mail(first_tried_at=NOW - 11 * MINUTE)
+    mail(state="sent", sent_at=NOW - MINUTE)
+
+    assert complaints() == []
 
 
 def test_a_missing_partition_is_named():
