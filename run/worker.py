@@ -1,21 +1,26 @@
 """python -m run.worker: Celery's own command, whose embedded timetable ends with it."""
 
-from typing import Any
+import os
+from functools import partial
 
 from celery.bin.celery import main as celery_main
-from celery.signals import beat_embedded_init
 
 from run.launch import die_with_parent
 
 
-def tie_to_worker(**_signal: Any) -> None:
-    """Let the process of the timetable (`-B`) end with the worker, which may be killed outright."""
+def tie_to(worker_id: int) -> None:
+    """Let this process, just forked, end with the worker, which may be killed outright.
+
+    A worker that was killed before the tie is noticed by its number.
+    """
     die_with_parent()
+    if os.getppid() != worker_id:
+        os._exit(1)
 
 
 def main() -> None:
-    """Run Celery on the words of the command line."""
-    beat_embedded_init.connect(tie_to_worker)
+    """Run Celery on the words of the command line; its timetable (`-B`) is its one fork."""
+    os.register_at_fork(after_in_child=partial(tie_to, os.getpid()))
     celery_main()
 
 
