@@ -51,7 +51,12 @@ def half_fill(patient: Patient) -> None:
 def block_saving(patient: Patient) -> None:
     """Put a folder where the snapshot goes: this stops even root's server from saving."""
     dump(patient).mkdir()
-    assert until(lambda: _has_failed_to_save(patient))
+    assert until(lambda: _has_failed_to_save(patient)), _log(patient)
+
+
+def _log(patient: Patient) -> str:
+    """Give the end of the server's log, which says what it did instead."""
+    return (patient.server.folder / "server.log").read_text(errors="replace")[-1500:]
 
 
 def _has_failed_to_save(patient: Patient) -> bool:
