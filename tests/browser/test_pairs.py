@@ -226,7 +226,7 @@ def test_a_chart_answers_to_arrow_keys_and_a_change_of_theme(visitor, pair):
     assert plot.get_attribute("aria-label").startswith("RTT, EmailEngine to Redis: lowest 0.70")
     page.evaluate("() => document.documentElement.classList.add('dark')")
     page.wait_for_selector("[data-pk-chart=rtt] canvas")
-    page.locator("[data-pk-range='3d']").click()
+    page.locator("[data-pk-range='7d']").click()
     page.wait_for_load_state("networkidle")
     assert visitor.faults == []
 
