@@ -141,13 +141,24 @@ def without_partitions(now: datetime) -> Iterator[Fault]:
         )
 
 
-def little_disk(folder: str) -> Iterator[Fault]:
-    """Tell that the database's disk is nearly full, where it can be seen from here."""
+def disk_of(folder: str) -> Iterator[Fault]:
+    """Tell that the database's disk is nearly full, or cannot be looked at; without a folder nothing."""
     if not folder:
         return
-    disk = shutil.disk_usage(folder)
-    ratio = disk.free / disk.total
-    if ratio < LEAST_FREE_RATIO or disk.free < LEAST_FREE_BYTES:
+    try:
+        disk = shutil.disk_usage(folder)
+    except OSError as error:
+        text = gettext("How full the database's disk is cannot be read: %(error)s.")
+        cure = gettext("Set DATA_FOLDER to a folder on that disk which the workers may read.")
+        yield Fault("disk.unseen", text % {"error": error.strerror}, cure)
+        return
+    yield from little_disk(disk.total, disk.free)
+
+
+def little_disk(total_bytes: int, free_bytes: int) -> Iterator[Fault]:
+    """Tell that a disk is nearly full, by its share or by its amount."""
+    ratio = free_bytes / total_bytes
+    if ratio < LEAST_FREE_RATIO or free_bytes < LEAST_FREE_BYTES:
         text = gettext("The disk of the database has %(free)s left, %(share)s of it.")
         cure = gettext(
             "Free some, or keep raw history for fewer days; at least %(ratio)s and %(size)s should "
@@ -155,7 +166,7 @@ def little_disk(folder: str) -> Iterator[Fault]:
         )
         yield Fault(
             "disk.low",
-            text % {"free": size(disk.free), "share": percent(ratio)},
+            text % {"free": size(free_bytes), "share": percent(ratio)},
             cure % {"ratio": percent(LEAST_FREE_RATIO), "size": size(LEAST_FREE_BYTES)},
         )
 

@@ -32,7 +32,7 @@ OURS: Final = (
     ".blind",
     ".late",
     "history.partitions",
-    "disk.low",
+    "disk.",
     "keys.mismatch",
     "deadman.",
 )
@@ -68,7 +68,7 @@ def _faults(lag: Lag, now: datetime) -> Iterator[Fault]:
     yield from faults.late(lag.zones, {zone.slug for zone in zones if zone.is_manned(now)})
     yield from faults.outbox(lag, now)
     yield from faults.without_partitions(now)
-    yield from faults.little_disk(settings.DATA_FOLDER)
+    yield from faults.disk_of(settings.DATA_FOLDER)
     yield from faults.unreadable_secrets(SEES_ALL)
     yield from faults.no_switch(settings.DEADMAN_URL)
 

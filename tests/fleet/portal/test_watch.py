@@ -1,10 +1,8 @@
 """Does the portal notice what is wrong with itself, say it once, and fall silent when it should?"""
 
-import shutil
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from typing import NamedTuple
 
 import pytest
 from django.db import connection
@@ -204,28 +202,33 @@ def test_a_missing_partition_is_named():
     assert alarms() == {"history.partitions": "The history table has no partition for 2026-11-22."}
 
 
-class Disk(NamedTuple):
-    total: int
-    used: int
-    free: int
-
-
 GIB = 1024**3
 
 
 @pytest.mark.parametrize(
-    ("disk", "low"),
+    ("total", "free", "low"),
     [
-        (Disk(100 * GIB, 95 * GIB, 5 * GIB), False),
-        (Disk(100 * GIB, 96 * GIB, 5 * GIB - 1), True),
-        (Disk(10 * GIB, 9 * GIB, GIB), False),
-        (Disk(10 * GIB, 9 * GIB, GIB - 1), True),
+        (100 * GIB, 5 * GIB, False),
+        (100 * GIB, 5 * GIB - 1, True),
+        (10 * GIB, GIB, False),
+        (10 * GIB, GIB - 1, True),
     ],
 )
-def test_a_disk_is_low_below_a_share_or_an_amount(disk, low, monkeypatch, tmp_path):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: disk)
+def test_a_disk_is_low_below_a_share_or_an_amount(total, free, low):
+    assert bool(list(faults.little_disk(total, free))) is low
 
-    assert bool(list(faults.little_disk(tmp_path))) is low
+
+def test_a_disk_that_cannot_be_looked_at_is_an_alarm_and_ends_nothing_else(settings, tmp_path):
+    settings.DATA_FOLDER = str(tmp_path / "gone")
+
+    watch(NOW)
+
+    assert alarms() == {
+        "disk.unseen": "How full the database's disk is cannot be read: No such file or directory."
+    }
+    settings.DATA_FOLDER = str(tmp_path)
+    watch(NOW + SECOND)
+    assert "disk.unseen" not in alarms()
 
 
 def test_secrets_that_no_key_opens_are_counted(settings):
