@@ -1,6 +1,5 @@
 """Each remediation, carried out as rendered on real servers: the fail is seen, then the pass."""
 
-import warnings
 from contextlib import ExitStack
 
 import pytest
@@ -13,10 +12,7 @@ from tests.live.faults import FAULTS
 from tests.live.patients import Patient, until
 from tests.proof import NO_CAUSE, PROPERTY
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.filterwarnings("default:.* once more:UserWarning"),
-]
+pytestmark = pytest.mark.live
 
 # The two makes of our wheels are everywhere; others join where they are installed.
 PINNED = {"redis-6.2": servers.redis, "valkey-9": servers.valkey}
@@ -30,26 +26,13 @@ STARTS = {**PINNED, **FOUND}
 
 @pytest.fixture
 def patient(request):
-    """Start a server and put the fault in place, on another server where the first withstood it."""
+    """Start a server and put the fault in place."""
     start, fault = request.param
     with ExitStack() as with_it:
-        try:
-            patient = spoiled(start, fault, with_it)
-        except AssertionError as error:
-            warnings.warn(f"{fault.name} once more: {error}", NotSpoiledWarning, stacklevel=1)
-            patient = spoiled(start, fault, with_it)
+        server = with_it.enter_context(start(*fault.options))
+        patient = Patient(server, fault, server.url, with_it, start)
+        fault.spoil(patient)
         yield patient
-
-
-class NotSpoiledWarning(UserWarning):
-    """A busy machine let a fault take longer than it may."""
-
-
-def spoiled(start, fault, with_it):
-    server = with_it.enter_context(start(*fault.options))
-    patient = Patient(server, fault, server.url, with_it, start)
-    fault.spoil(patient)
-    return patient
 
 
 CASES = [
