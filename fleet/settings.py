@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "fleet.people",
     "fleet.findings",
     "fleet.history",
+    "fleet.backups",
     "fleet.inspections",
     "fleet.alerts",
     "fleet.portal",

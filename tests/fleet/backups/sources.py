@@ -1,0 +1,36 @@
+"""Sources and artefacts for tests: a whole copy of three hours ago, but for what is named."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import count
+
+from fleet.backups.models import Artefact, BackupSource
+from fleet.registry.models import Pair
+from tests.fleet.factories import NOW
+
+NUMBERS = count(1)
+
+
+def make_source(pair: Pair, kind="directory", **fields) -> BackupSource:
+    values = {"label": f"source {next(NUMBERS)}", **fields}
+    return BackupSource.objects.create(target=pair.target, kind=kind, **values)
+
+
+def make_artefact(source: BackupSource, now=NOW, **fields) -> Artefact:
+    at = fields.pop("at", now - timedelta(hours=3))
+    values = {
+        "key": f"dump-{next(NUMBERS)}.rdb",
+        "state": "intact",
+        "seen_at": at,
+        "content_at": at,
+        "stored_at": at,
+        "verified_at": at,
+        "stored_bytes": 1_000_000,
+        "size_bytes": 1_000_000,
+        "magic": "REDIS",
+        "rdb_version": 11,
+        "keys": {"0": 1000},
+        **fields,
+    }
+    return Artefact.objects.create(source=source, **values)
