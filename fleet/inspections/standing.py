@@ -8,12 +8,14 @@ from typing import Final
 from django.db import connection, transaction
 from django.db.models import Max
 
+from fleet.findings.past import OPEN_AT
 from fleet.history import partitions
 from fleet.history.models import FleetHour, ScoreDay
 
 # What was not written this soon after midnight is a gap: lamps of noon say nothing of yesterday.
 WITHIN: Final = timedelta(hours=6)
 HOUR: Final = timedelta(hours=1)
+INSTANT: Final = timedelta(microseconds=1)  # the last one of an hour is before the next one's first
 # Hours that a stopped portal missed are written afterwards, as long as raw visits are there.
 CATCH_UP: Final = timedelta(days=3)
 STANDING: Final = 7_305_104  # an advisory lock key
@@ -77,7 +79,7 @@ SELECT target_id, %(day)s, compliance, raw_compliance, health, critical_count, w
 FROM standing ORDER BY target_id
 ON CONFLICT DO NOTHING
 """  # noqa: S608  our own names
-FIGURES: Final = """
+FIGURES: Final = f"""
 INSERT INTO history_fleethour (at, zone_id, engine, pairs_count, visits_count, silent_count,
     rtt_median_us, rtt_p95_us, rtt_max_us, used_ratio_median, used_ratio_p95, last_save_age_p95_s,
     open_findings)
@@ -89,7 +91,7 @@ SELECT %(at)s, t.zone_id, s.engine, count(DISTINCT v.target_id),
     percentile_disc(0.5) WITHIN GROUP (ORDER BY used.ratio),
     percentile_disc(0.95) WITHIN GROUP (ORDER BY used.ratio),
     percentile_disc(0.95) WITHIN GROUP (ORDER BY v.last_save_age_s),
-    coalesce(found.open_findings, '{}')
+    coalesce(found.open_findings, '{{}}')
 FROM history_visit v
 JOIN registry_target t ON t.id = v.target_id
 JOIN inspections_pairstate s ON s.target_id = v.target_id
@@ -103,10 +105,10 @@ LEFT JOIN (
         SELECT t.zone_id, s.engine, split_part(f.rule_id, '.', 1) AS subject,
             count(*) FILTER (WHERE f.severity = 'critical') AS critical,
             count(*) FILTER (WHERE f.severity = 'warning') AS warning
-        FROM findings_finding f
+        FROM ({OPEN_AT.replace("%(at)s", "%(end)s")}) f
         JOIN registry_target t ON t.id = f.target_id AND t.state = 'active'
         JOIN inspections_pairstate s ON s.target_id = f.target_id
-        WHERE f.opened_at < %(until)s AND (f.resolved_at IS NULL OR f.resolved_at >= %(until)s)
+        WHERE NOT f.is_waived
         GROUP BY 1, 2, 3
     ) by_subject
     GROUP BY 1, 2
@@ -114,7 +116,7 @@ LEFT JOIN (
 WHERE v.at >= %(at)s AND v.at < %(until)s
 GROUP BY t.zone_id, s.engine, found.open_findings
 ON CONFLICT DO NOTHING
-"""
+"""  # noqa: S608  our own query
 
 
 def keep_standing(now: datetime) -> None:
@@ -134,7 +136,7 @@ def keep_standing(now: datetime) -> None:
         if _is_just_over(yesterday, now) and not _is_written(yesterday):
             cursor.execute(TARGETS, {"day": yesterday})
         for at in _hours(now):
-            cursor.execute(FIGURES, {"at": at, "until": at + HOUR})
+            cursor.execute(FIGURES, {"at": at, "until": at + HOUR, "end": at + HOUR - INSTANT})
 
 
 def _is_just_over(day: date, now: datetime) -> bool:

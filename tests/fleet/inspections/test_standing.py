@@ -10,7 +10,7 @@ from fleet.history import partitions
 from fleet.history.models import ComplianceDay, FleetHour, ScoreDay, Visit
 from fleet.inspections.standing import keep_standing
 from fleet.registry.models import Pair, Target
-from tests.fleet.factories import make_finding, make_pair, make_state, make_tenant
+from tests.fleet.factories import make_finding, make_pair, make_state, make_tenant, move
 
 pytestmark = pytest.mark.django_db
 DAY = date(2026, 11, 21)
@@ -157,7 +157,16 @@ def test_a_closed_hour_holds_its_zones_and_engines() -> None:
     make_finding(
         slow, rule_id="pair.rtt", severity="warning", opened_at=EVENING - timedelta(days=1)
     )
+    again = make_finding(
+        slow, rule_id="redis.rdb-fresh", severity="warning", opened_at=EVENING - timedelta(days=1)
+    )
+    opens = {"from_state": "pending", "to_state": "open"}
+    move(again, "resolved", EVENING - timedelta(minutes=40), from_state="open", to_state="resolved")
+    move(again, "opened", EVENING - timedelta(minutes=30), **opens)
     Finding.objects.filter(rule_id="pair.rtt").update(resolved_at=EVENING, state="resolved")
+    Finding.objects.filter(pk=again.pk).update(opened_at=EVENING - timedelta(minutes=30))
+    waived = make_finding(slow, rule_id="redis.version", opened_at=EVENING - timedelta(days=1))
+    move(waived, "waived", EVENING - timedelta(hours=2), from_state="open", to_state="open")
 
     keep_standing(EVENING)
 
@@ -166,7 +175,7 @@ def test_a_closed_hour_holds_its_zones_and_engines() -> None:
     assert (valkey.pairs_count, valkey.visits_count, valkey.silent_count) == (2, 5, 1)
     assert (valkey.rtt_median_us, valkey.rtt_p95_us, valkey.rtt_max_us) == (300, 9_000, 9_500)
     assert (valkey.used_ratio_median, valkey.last_save_age_p95_s) == (0.25, 60)
-    assert valkey.open_findings == {"redis": [1, 0], "pair": [0, 1]}
+    assert valkey.open_findings == {"redis": [1, 1], "pair": [0, 1]}
     assert (found["redis"].visits_count, found["redis"].used_ratio_median) == (1, None)
 
 
