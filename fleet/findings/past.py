@@ -25,7 +25,9 @@ CROSS JOIN LATERAL (
 WHERE f.first_seen_at <= %(at)s AND (f.resolved_at IS NULL OR f.resolved_at > %(at)s)
   AND was.state = 'open'
 """
-OF_TARGETS: Final = f"{OPEN_AT} AND f.target_id = ANY(%(target_ids)s) ORDER BY f.target_id, f.rule_id"
+OF_TARGETS: Final = (
+    f"{OPEN_AT} AND f.target_id = ANY(%(target_ids)s) ORDER BY f.target_id, f.rule_id"
+)
 
 
 class Was(NamedTuple):

@@ -183,6 +183,22 @@ class FleetHour(models.Model):
         return f"{self.zone_id} {self.engine} in {self.at:%Y-%m-%d %H}:00"
 
 
+class LampMove(models.Model):
+    """How a target's lamps stood from an instant on: the record of every change, kept as findings are.
+
+    A trigger on inspections_pairstate writes it, so that none of those who light lamps can forget.
+    """
+
+    pk = models.CompositePrimaryKey("target_id", "at")
+    target_id = models.BigIntegerField()
+    at = models.DateTimeField()
+    compliance = models.CharField(max_length=14)
+    health = models.CharField(max_length=10)
+
+    def __str__(self) -> str:
+        return f"{self.target_id} from {self.at:%Y-%m-%d %H:%M:%S}: {self.compliance}/{self.health}"
+
+
 class ComplianceDay(models.Model):
     """How one target stood at the end of a day (UTC), in monthly partitions."""
 

@@ -4,23 +4,22 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('history', '0002_rollups'),
+        ("history", "0002_rollups"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='MemoryGrowth',
+            name="MemoryGrowth",
             fields=[
-                ('target_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('made_of', models.DateField()),
-                ('days_count', models.SmallIntegerField()),
-                ('last_day', models.IntegerField()),
-                ('level_bytes', models.FloatField()),
-                ('slope_bytes', models.FloatField()),
-                ('low_bytes', models.FloatField()),
-                ('high_bytes', models.FloatField()),
+                ("target_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("made_of", models.DateField()),
+                ("days_count", models.SmallIntegerField()),
+                ("last_day", models.IntegerField()),
+                ("level_bytes", models.FloatField()),
+                ("slope_bytes", models.FloatField()),
+                ("low_bytes", models.FloatField()),
+                ("high_bytes", models.FloatField()),
             ],
         ),
     ]

@@ -14,8 +14,18 @@ HOUR = timedelta(hours=1)
 
 def test_a_finding_is_open_from_its_opening_until_its_end() -> None:
     pair = make_pair()
-    found = make_finding(pair, opened_at=NOW - 5 * HOUR, state="resolved", resolved_at=NOW - 3 * HOUR)
-    was = Was(found.pk, pair.pk, found.rule_id, "requirement", "critical", False, NOW - 5 * HOUR)
+    found = make_finding(
+        pair, opened_at=NOW - 5 * HOUR, state="resolved", resolved_at=NOW - 3 * HOUR
+    )
+    was = Was(
+        found.pk,
+        pair.pk,
+        found.rule_id,
+        "requirement",
+        "critical",
+        is_waived=False,
+        opened_at=NOW - 5 * HOUR,
+    )
     tick = timedelta(microseconds=1)
 
     told = [
