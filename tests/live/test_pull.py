@@ -1,0 +1,124 @@
+"""Copies that real servers stream: whole, counted, and what the server shows of them afterwards."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+
+from checks.egress import EgressRules
+from checks.probes.rdb import Dump, State, read_dump
+from checks.probes.replica import RIGHTS, PullBounds, PullError, PullTarget, pulling
+from checks.probes.tls import Tls
+from checks.probes.wire import Endpoint
+from tests import servers
+
+pytestmark = pytest.mark.live
+RULES = EgressRules(allow_loopback=True, allow_unix=True)
+BOUNDS = PullBounds(most_bytes=1 << 30, within_s=30.0)
+PASSWORD = "correct-horse"
+SERVERS = {
+    "redis-6.2": (servers.redis, 9),
+    "system-redis": (servers.system_redis, 10),
+    "valkey-9": (servers.valkey, 80),
+}
+ACCOUNT = ("resetkeys", "-@all", *(f"+{right}" for right in RIGHTS))
+KEYS = 5_000
+
+
+def started(name: str, *options: str) -> AbstractContextManager[servers.Server]:
+    return SERVERS[name][0]("save", "", "repl-diskless-sync-delay", "0", *options)
+
+
+def filled(server: servers.Server) -> Redis:
+    client = Redis.from_url(server.url)
+    client.mset({f"ee:{number}": "x" * 500 for number in range(KEYS)})
+    client.execute_command("ACL", "SETUSER", "puller", "on", f">{PASSWORD}", *ACCOUNT)
+    return client
+
+
+def account(server: servers.Server) -> PullTarget:
+    return PullTarget(Endpoint("127.0.0.1", server.port), "puller", PASSWORD, RULES)
+
+
+def pull(target: PullTarget, bounds: PullBounds = BOUNDS) -> Dump:
+    with pulling(target, bounds) as incoming:
+        found = read_dump(incoming.pieces(), bounds.most_bytes)
+    assert isinstance(found, Dump)
+    return found
+
+
+@pytest.mark.parametrize("diskless", ["no", "yes"])
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_pulled_dump_is_intact(name: str, diskless: str) -> None:
+    with started(name, "repl-diskless-sync", diskless) as server, filled(server) as client:
+        found = pull(account(server))
+        client.ping()
+        replicas = client.info("replication")["connected_slaves"]
+
+    assert (found.state, found.version) == (State.INTACT, SERVERS[name][1])
+    assert found.said.keys_count == KEYS
+    assert replicas == 0
+
+
+def test_a_field_that_expires_is_pulled_too() -> None:
+    """Valkey refuses to write such a key for who does not name its version."""
+    with started("valkey-9") as server, filled(server) as client:
+        client.hset("ee:hash", "field", "1")
+        client.execute_command("HEXPIRE", "ee:hash", "1000", "FIELDS", "1", "field")
+        found = pull(account(server))
+
+    assert (found.state, found.said.keys_count) == (State.INTACT, KEYS + 1)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_the_account_can_do_nothing_else(name: str) -> None:
+    with started(name) as server, filled(server):
+        guest = Redis("127.0.0.1", server.port, username="puller", password=PASSWORD)
+        answers = [str(guest_error(guest, *words)) for words in (("GET", "ee:1"), ("INFO",))]
+        guest.close()
+        with pytest.raises(PullError) as raised:
+            pull(replace(account(server), password="wrong"))
+
+    assert [answer.startswith(("this user has no", "User puller has no", "No permissions"))
+            for answer in answers] == [True, True]  # fmt: skip
+    assert raised.value.reason == "auth"
+
+
+def guest_error(client: Redis, *words: str) -> Exception:
+    with pytest.raises(Exception, match="permission") as raised:
+        client.execute_command(*words)
+    return raised.value
+
+
+def test_a_server_that_speaks_tls_is_pulled_over_tls() -> None:
+    with servers.tls_redis("save", "", "repl-diskless-sync-delay", "0") as server:
+        assert server.certificates is not None
+        endpoint = Endpoint("127.0.0.1", server.port, tls=Tls(server.certificates.ca.read_text()))
+        found = pull(PullTarget(endpoint, rules=RULES))
+        with pytest.raises(PullError) as untrusted:
+            pull(PullTarget(replace(endpoint, tls=Tls()), rules=RULES))
+
+    assert found.state is State.INTACT
+    assert untrusted.value.reason == "tls"
+
+
+def test_a_replica_that_lost_its_primary_gives_no_dump() -> None:
+    with started("redis-6.2") as server, Redis.from_url(server.url) as client:
+        client.replicaof("127.0.0.1", servers.free_port())
+        with pytest.raises(PullError) as raised:
+            pull(PullTarget(Endpoint("127.0.0.1", server.port), rules=RULES))
+
+    assert raised.value.reason == "misconf"
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_who_leaves_in_the_middle_leaves_nothing_behind(name: str) -> None:
+    with started(name) as server, filled(server) as client:
+        with pulling(account(server), BOUNDS) as incoming:
+            next(incoming.pieces())
+        found = pull(account(server))  # the server is free for the next one
+        clients = [one["name"] for one in client.client_list()]
+
+    assert found.state is State.INTACT
+    assert "pairkeeper-pull" not in clients
