@@ -73,6 +73,11 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 60},
         },
+        "dispatch-backups": {
+            "task": "fleet.backups.tasks.dispatch_backups",
+            "schedule": 5.0,
+            "options": {"expires": 5},
+        },
         # Hourly, so that a machine that sleeps at night has its partitions too.
         "keep-history": {
             "task": "fleet.history.tasks.keep_history",

@@ -37,6 +37,12 @@ EGRESS_UNIX_ROOTS: list[str] = env.list("EGRESS_UNIX_ROOTS", default=[])
 PRIVATE_NETWORKS: list[str] = env.list("PRIVATE_NETWORKS", default=[])
 EGRESS_ALLOW_LOOPBACK: bool = env.bool("EGRESS_ALLOW_LOOPBACK", default=PROFILE == "embedded")
 
+# Folders in which a directory of copies may be, seen from the workers; one with {tenant} in it is
+# each tenant's own, the others only operators may name. Empty: none.
+BACKUP_ROOTS: list[str] = env.list("BACKUP_ROOTS", default=[])
+# Certificates (PEM) to trust, instead of the usual ones, where a bucket's endpoint is https://.
+BUCKET_CA_FILE: str = env.str("BUCKET_CA_FILE", default="")
+
 # The worker's own probe zone and name.
 ZONE: str = env.str("ZONE", default="local")
 WORKER_NAME: str = env.str("WORKER_NAME", default=f"{socket.gethostname()}-{ZONE}")

@@ -96,6 +96,7 @@ BY_TEXT = {
 # Imports that must wait until they are wanted, each with its reason.
 INSIDE = {
     ("manage", "django.core.management.execute_from_command_line"): "the settings come first",
+    ("fleet.backups.bucket", "fleet.backups.s3.client"): "who has no bucket does not pay 30 MB",
     ("run.__main__", "run.demo"): "a plain run must not depend on the demo's packages",
 }
 ENQUEUES = {"delay", "apply_async", "s", "si", "signature", "name"}

@@ -1,0 +1,67 @@
+"""The doors of backups: what is due becomes jobs, and each zone's workers do its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from celery import shared_task
+from django.db import InterfaceError, OperationalError, close_old_connections
+from django.utils import timezone
+
+from fleet.backups import schedule
+from fleet.backups.jobs import Lease, take
+from fleet.backups.models import BackupJob
+from fleet.backups.work import MOST, do, fail, slot
+
+logger = logging.getLogger(__name__)
+# A worker gives its thread back after so long; the next message goes on. Ours.
+TURN_S: Final = 60.0
+EXPIRES_S: Final = 5
+
+
+@contextmanager
+def database_may_fail(what: str) -> Iterator[None]:
+    """End quietly, with one line, when the database is away: the leases run out and it is done again."""
+    close_old_connections()
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        line = str(error).strip().split("\n", 1)[0]
+        logger.error("%s not done, database away: %s", what, line)  # noqa: TRY400  no traceback wanted
+
+
+@shared_task(ignore_result=True)
+def dispatch_backups() -> None:
+    """Make jobs of what is due, and wake the zones that have any. Any number may run at once."""
+    with database_may_fail("backups' dispatch"):
+        now = timezone.now()
+        schedule.ask_due(now)
+        for slug in schedule.zones_with_work(now):
+            work.apply_async(queue=f"zone.{slug}.bulk", expires=EXPIRES_S)
+
+
+@shared_task(ignore_result=True)
+def work() -> None:
+    """Do this worker's zone's jobs, one after another, for a while. Any number may run at once."""
+    with database_may_fail("backups' work"), slot() as is_free:
+        ends_at = time.monotonic() + TURN_S
+        while is_free and time.monotonic() < ends_at:
+            taken = take(MOST, timezone.now())
+            if taken is None:
+                return
+            do_safely(*taken)
+
+
+def do_safely(job: BackupJob, lease: Lease) -> None:
+    try:
+        do(job, lease, timezone.now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # the outermost door: one job's fault ends no other's
+        logger.exception("backup job=%d failed", job.pk)
+        text = f"a fault of the portal's ({type(error).__name__}): its worker's log has it"
+        fail(lease, timezone.now, BackupJob.State.FAILED, reason="fault", error=text)

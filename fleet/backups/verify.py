@@ -1,0 +1,157 @@
+"""Looks at a source and verifies what is new in it: streamed, and never judged while it moves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from checks.facts import Missing
+from checks.probes.rdb import Dump, read_dump
+from fleet.backups.bucket import Bucket
+from fleet.backups.directory import Directory
+from fleet.backups.jobs import Clock, Holding, Lease, finish, recording
+from fleet.backups.listing import keep_in_mind
+from fleet.backups.models import Artefact, BackupJob, BackupSource
+from fleet.backups.places import MOST_KEPT, Moving, Place, Trouble
+
+logger = logging.getLogger(__name__)
+State = Artefact.State
+# What a dump may unpack to: it is only streamed, but a bomb would hold a thread for hours. Ours.
+MOST_BYTES: Final = 256 * 1024**3
+# So many copies are read in one look, until a good one is found.
+MOST_READ: Final = 5
+GOOD: Final = (State.INTACT, State.UNCHECKED)
+BAD: Final = (State.TRUNCATED, State.CORRUPT, State.EMPTY)
+# These do not pass: the others are tried again at the next look.
+LASTING: Final = ("protocol", "too_large")
+SKEW: Final = timedelta(minutes=1)
+
+
+def place_of(source: BackupSource, now: datetime) -> Place:
+    """Give where a source's copies lie, for the kinds whose place can be listed."""
+    if source.kind == BackupSource.Kind.BUCKET:
+        return Bucket(source)
+    return Directory(source, now)
+
+
+def run(job: BackupJob, lease: Lease, clock: Clock) -> None:
+    """Verify the artefact asked for, or look at the source and verify what is new."""
+    source = job.source
+    if source is None:
+        raise ValueError(f"job {job.pk} names no source to verify")
+    try:
+        place = place_of(source, clock())
+        if job.artefact:
+            _verify(place, job.artefact, lease, clock)
+        else:
+            _look(place, source, lease, clock)
+    except Trouble as trouble:
+        _end(source, lease, clock(), trouble)
+    else:
+        _end(source, lease, clock(), None)
+
+
+def _end(source: BackupSource, lease: Lease, now: datetime, trouble: Trouble | None) -> None:
+    """Write how the source stands, and end the job with it."""
+    rows = BackupSource.objects.filter(pk=source.pk)
+    with recording(lease):
+        if trouble is None:
+            rows.update(last_looked_at=now, last_ok_at=now, last_reason="", last_text="")
+            finish(lease, BackupJob.State.DONE, now)
+            return
+        rows.update(last_looked_at=now, last_reason=trouble.reason, last_text=str(trouble))
+        finish(lease, BackupJob.State.FAILED, now, reason=trouble.reason, error=str(trouble))
+
+
+def _look(place: Place, source: BackupSource, lease: Lease, clock: Clock) -> None:
+    """List the source, and read copies from the newest on until one is good."""
+    found = place.listing()
+    with recording(lease):
+        keep_in_mind(source, found, clock())
+    for artefact in _unsettled(source):
+        if _verify(place, artefact, lease, clock) in GOOD:
+            return
+
+
+def _unsettled(source: BackupSource) -> list[Artefact]:
+    """List what is newer than the newest good copy and not known to be bad, newest first."""
+    there = source.artefacts.filter(gone_at=None).order_by("-stored_at", "-key")
+    unread: list[Artefact] = []
+    for artefact in there[:MOST_KEPT]:
+        if artefact.state in GOOD or len(unread) == MOST_READ:
+            break
+        is_lasting = artefact.state == State.UNREADABLE and artefact.reason in LASTING
+        if artefact.state not in BAD and not is_lasting:
+            unread.append(artefact)
+    return unread
+
+
+def _verify(place: Place, artefact: Artefact, lease: Lease, clock: Clock) -> str:
+    """Read one copy and write down what that proved; returns its state."""
+    holding = Holding(lease, clock, artefact.stored_bytes)
+    try:
+        with place.pieces(artefact.key, artefact.version) as pieces:
+            dump = read_dump(_counted(pieces, holding), MOST_BYTES)
+    except Moving as moving:
+        logger.info("not verified artefact=%d: %s", artefact.pk, moving)
+        return artefact.state
+    except Trouble as trouble:
+        learnt: dict[str, Any] = unreadable(Missing(trouble.reason, str(trouble)))
+    else:
+        learnt = unreadable(dump) if isinstance(dump, Missing) else proved(dump, artefact)
+    with recording(lease):
+        Artefact.objects.filter(pk=artefact.pk).update(**learnt, verified_at=clock())
+    logger.info("verified artefact=%d state=%s", artefact.pk, learnt["state"])
+    return str(learnt["state"])
+
+
+def _counted(pieces: Iterable[bytes], holding: Holding) -> Iterator[bytes]:
+    done_bytes = 0
+    for piece in pieces:
+        done_bytes += len(piece)
+        holding.at(done_bytes)
+        yield piece
+
+
+def unreadable(missing: Missing) -> dict[str, Any]:
+    """Give the columns of a copy about which nothing could be proved."""
+    return {"state": State.UNREADABLE, "reason": missing.reason, "text": missing.text}
+
+
+def proved(dump: Dump, artefact: Artefact) -> dict[str, Any]:
+    """Give the columns of a copy that was read to its end."""
+    said = dump.said
+    content_at, remark = content_time(said.created_at_s, artefact.stored_at or artefact.seen_at)
+    keys = {}
+    if not isinstance(said.keys_count, Missing):
+        database = 0 if isinstance(said.database, Missing) else said.database
+        keys = {str(database): said.keys_count}
+    return {
+        "state": State(dump.state.value),
+        "reason": "",
+        "text": f"{dump.text}; {remark}" if remark else dump.text,
+        "content_at": content_at,
+        "stored_bytes": dump.stored_bytes,
+        "size_bytes": dump.size_bytes,
+        "sha256": dump.sha256,
+        "wrapping": dump.wrapping.value,
+        "magic": dump.magic,
+        "rdb_version": None if isinstance(dump.version, Missing) else dump.version,
+        "server_version": ""
+        if isinstance(said.server_version, Missing)
+        else said.server_version[:40],
+        "keys": keys,
+    }
+
+
+def content_time(created_at_s: int | Missing, stored_at: datetime) -> tuple[datetime, str]:
+    """Say of when the content is, never later than it was stored, and what is odd about that."""
+    if isinstance(created_at_s, Missing):
+        return stored_at, "it does not say when it was made: its age is that of the file"
+    ahead = timedelta(seconds=created_at_s - stored_at.timestamp())
+    if ahead <= timedelta(0):
+        return stored_at + ahead, ""
+    remark = f"the server's clock was {ahead.total_seconds():.0f} s ahead of the store's"
+    return stored_at, remark if ahead > SKEW else ""
