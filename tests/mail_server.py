@@ -22,7 +22,7 @@ class Inbox:
     """What the server took, and how it answers: `answer` and `rcpt` to the data and a recipient.
 
     An answer of "hang" keeps the client waiting, "drop" takes the mail and cuts the line before it
-    says so, "slow" takes it after a while.
+    says so, "slow" takes it and says so after a while.
     """
 
     answer: str = "250 2.0.0 queued"
@@ -44,13 +44,13 @@ class Inbox:
         if said == "hang":
             server.transport.pause_reading()
             await server.loop.create_future()
-        if said == "slow":
-            await asyncio.sleep(0.3)
-            said = "250 ok"
-        if said[0] in "2d":
+        if said[0] in "2ds":
             mail = message_from_bytes(envelope.content, policy=policy.default)
             mail["X-Rcpt-To"] = envelope.rcpt_tos[0]
             self.mails.append(mail)
+        if said == "slow":
+            await asyncio.sleep(0.3)
+            return "250 ok"
         if said == "drop":
             server.transport.abort()
             return "250 never heard"
@@ -68,10 +68,17 @@ class Inbox:
 def mail_server(port: int = 0):
     """Serve until the block ends; yields the inbox."""
     inbox = Inbox(port=port or free_port())
+    with serving(inbox):
+        yield inbox
+
+
+@contextmanager
+def serving(inbox: Inbox):
+    """Serve until the block ends; a server that died may be served again."""
     controller = Controller(inbox, hostname="127.0.0.1", port=inbox.port)
     controller.start()
     try:
-        yield inbox
+        yield
     finally:
         controller.stop(no_assert=True)
 

@@ -12,7 +12,7 @@ import django
 
 django.setup()
 
-from django.db import transaction  # noqa: E402
+from django.db import connection, transaction  # noqa: E402
 
 from fleet.alerts.models import Channel  # noqa: E402
 from fleet.findings.models import Finding, Transition, Waiver  # noqa: E402
@@ -31,7 +31,11 @@ class Incident:
         return datetime.fromtimestamp(self.begun + (time.time() - self.begun) * self.speed, UTC)
 
     def wait(self, minutes: float) -> None:
+        connection.close()  # the database may be restarted meanwhile
         time.sleep(minutes * 60 / self.speed)
+
+    def pause(self) -> None:
+        time.sleep(0.6 / self.speed)
 
     def register(self, name: str, count: int) -> list[Target]:
         zone = Zone.objects.get(slug="local")
@@ -122,12 +126,12 @@ def main(begun: float, speed: float) -> None:
             with transaction.atomic():
                 one = told.opens(waived[number])
                 told.turns(one, "waived", "open", waiver=waiver_of(waived[number].tenant, told.now))
-        told.wait(0.01)
-    told.wait(8)
+        told.pause()
+    told.wait(6.5)
     for finding in found[:60]:
         told.turns(finding, "resolved", "resolved", resolved_at=told.now)
-        told.wait(0.01)
-    told.wait(7)
+        told.pause()
+    told.wait(6)
     for finding in found[:20]:
         told.turns(finding, "opened", "open", opened_at=told.now, resolved_at=None)
 
