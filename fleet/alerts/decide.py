@@ -15,6 +15,7 @@
 | stale, read again | nothing; the digest counts it |
 | maintenance | waits; what is then different is told |
 | the pair is paused | waits; archived: nothing |
+| three mails about the target lately | waits; what is then different is told |
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Final, Literal, NamedTuple
 
 from checks.rule import Severity
 from fleet.alerts.letter import Move
-from fleet.alerts.timing import TELL_AT_MOST, TELL_WITHIN
+from fleet.alerts.timing import TELL_AGAIN_WITHIN, TELL_AT_MOST, TELL_WITHIN
 
 # The causes that may be told of; the others stand in the timeline and in the digest.
 TOLD_CAUSES: Final = frozenset(
@@ -52,7 +53,8 @@ class News:
     """What came for one channel of one rule on one target, and how the finding stands now.
 
     `causes` are those of the transitions that brought it; `closing` is the cause of the last one
-    that ended the finding, "" where none did. `first_at` is when the first of them was routed.
+    that ended the finding, "" where none did. `first_at` is when the first of them was routed;
+    `target_told_at` the times of mails to the channel about any rule of the target.
     """
 
     channel_id: int
@@ -74,6 +76,7 @@ class News:
     is_flapping: bool = False
     is_stopped: bool = False  # nothing may go there: stopped, not verified, or not its tenant's
     told: LastTold | None = field(default=None)
+    target_told_at: frozenset[datetime] = frozenset()
 
     @property
     def is_told_open(self) -> bool:
@@ -103,7 +106,7 @@ def decide(news: News, now: datetime, *, is_silenced: bool = False) -> Fate:
     if is_silenced or news.target_state == "paused":
         return Fate("hold", "maintenance" if is_silenced else "paused")
     fate = _difference(news)
-    if fate.kind == "tell" and _is_often(news.told, now):
+    if fate.kind == "tell" and _is_often(news, now):
         return Fate("hold", "often")
     return fate
 
@@ -151,7 +154,9 @@ def _is_below(news: News) -> bool:
     return RANKS[news.severity] < RANKS[news.least]
 
 
-def _is_often(told: LastTold | None, now: datetime) -> bool:
-    if told is None:
-        return False
-    return sum(now - at < TELL_WITHIN for at in told.at) >= TELL_AT_MOST
+def _is_often(news: News, now: datetime) -> bool:
+    """Tell whether there were mails enough about the target; a rule told of lately waits longer."""
+    told_at = news.told.at if news.told else ()
+    is_again = any(now - at < TELL_AGAIN_WITHIN for at in told_at)
+    within = TELL_AGAIN_WITHIN if is_again else TELL_WITHIN
+    return sum(now - at < within for at in news.target_told_at) >= TELL_AT_MOST

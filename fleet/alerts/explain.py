@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -24,7 +24,7 @@ REASONS: Final[Mapping[str, object]] = {
     "archived": gettext_lazy("the pair is archived"),
     "maintenance": gettext_lazy("waits for the end of maintenance"),
     "paused": gettext_lazy("waits until the pair is checked again"),
-    "often": gettext_lazy("waits: told of it three times within an hour"),
+    "often": gettext_lazy("waits: there were three mails about this pair lately"),
     "waived": gettext_lazy("a waiver covers it"),
     "below": gettext_lazy("less severe than the channel wants"),
     "told": gettext_lazy("told already"),
@@ -100,7 +100,9 @@ def _explained(
     deaf = next(_deaf(channel, finding, about, ears), "")
     if deaf:
         return Explanation(finding, channel, is_mailed=False, words=deaf)
-    news = _news(target, finding, channel, row)
+    of_channel = (one for (channel_id, _rule), one in told.items() if channel_id == channel.pk)
+    times = frozenset(at for one in of_channel for at in one.told_at)
+    news = replace(_news(target, finding, channel, row), target_told_at=times)
     fate = decide(news, now, is_silenced=is_silenced)
     if fate.reason == "told" and row:
         return Explanation(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -65,29 +66,47 @@ WHERE {which}
 ORDER BY d.channel_id, f.target_id, f.rule_id, t.id
 LIMIT {most}
 """
+# All that was said in one mail was told at one time.
+_TIMES: Final = """
+SELECT k.channel_id, k.target_id, k.told_at
+FROM unnest(%b::int8[], %b::int8[]) AS n(channel_id, target_id)
+JOIN alerts_told k ON k.channel_id = n.channel_id AND k.target_id = n.target_id
+"""
 
 
 def waiting() -> list[News]:
-    """Read all that waits to be told. One query."""
+    """Read all that waits to be told. Two queries."""
     return _read("d.state = 'waiting'", [])
 
 
 def in_mail(mail_id: int) -> list[News]:
-    """Read what one mail is to tell. One query."""
+    """Read what one mail is to tell. Two queries."""
     return _read("d.mail_id = %b AND d.state = 'mailed'", [mail_id])
 
 
 def _read(which: str, params: Sequence[Any]) -> list[News]:
-    rows = (_Row._make(row) for row in rows_of(_READ.format(which=which, most=MOST), params))
-    return list(_together(rows))
+    rows = [_Row._make(row) for row in rows_of(_READ.format(which=which, most=MOST), params)]
+    return list(_together(rows, _times({row[:2] for row in rows})))
 
 
-def _together(rows: Iterable[_Row]) -> Iterator[News]:
-    for _key, of_rule in groupby(rows, key=lambda row: row[:3]):
-        yield _news(list(of_rule))
+def _times(keys: Collection[tuple[int, int]]) -> dict[tuple[int, int], frozenset[datetime]]:
+    """Give when each channel was told of each target, of any of its rules. One query."""
+    if not keys:
+        return {}
+    found: defaultdict[tuple[int, int], set[datetime]] = defaultdict(set)
+    for channel_id, target_id, told_at in rows_of(_TIMES, list(map(list, zip(*keys, strict=True)))):
+        found[channel_id, target_id].update(told_at)
+    return {key: frozenset(times) for key, times in found.items()}
 
 
-def _news(rows: Sequence[_Row]) -> News:
+def _together(
+    rows: Iterable[_Row], times: Mapping[tuple[int, int], frozenset[datetime]]
+) -> Iterator[News]:
+    for key, of_rule in groupby(rows, key=lambda row: row[:3]):
+        yield _news(list(of_rule), times.get(key[:2], frozenset()))
+
+
+def _news(rows: Sequence[_Row], target_told_at: frozenset[datetime]) -> News:
     last = max(rows, key=lambda row: row.finding_id)
     ends = [row.cause for row in rows if row.to_state == "resolved"]
     return News(
@@ -110,6 +129,7 @@ def _news(rows: Sequence[_Row]) -> News:
         is_flapping=last.is_flapping,
         is_stopped=last.is_stopped,
         told=_told(last),
+        target_told_at=target_told_at,
     )
 
 

@@ -20,10 +20,12 @@ STORM_TAIL: Final = timedelta(minutes=5)
 STORM_CALM: Final = timedelta(seconds=30)
 STORM_PATIENCE: Final = timedelta(seconds=120)
 
-# One rule on one target is mailed about at most so often to one channel; what comes later waits,
-# and only the difference is told. Source: issue "Findings through time", flapping.
+# So many mails about one target to one channel, whatever rules move; what comes later waits, and
+# only the difference is told. Source: issue "Findings through time", flapping: 3 in half an hour.
 TELL_AT_MOST: Final = 3
-TELL_WITHIN: Final = timedelta(hours=1)
+TELL_WITHIN: Final = timedelta(minutes=30)
+# Ours. What was told of already may wait longer than what is new.
+TELL_AGAIN_WITHIN: Final = timedelta(hours=1)
 
 # Mails about findings to one address; the last of them collects what is left. Ours: one mail in
 # three minutes is the most that somebody can follow.

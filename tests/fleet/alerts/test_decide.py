@@ -7,7 +7,7 @@ import pytest
 
 from fleet.alerts.decide import Fate, LastTold, News, decide
 from fleet.alerts.letter import Move
-from fleet.alerts.timing import TELL_WITHIN
+from fleet.alerts.timing import TELL_AGAIN_WITHIN, TELL_WITHIN
 
 NOW = datetime(2026, 11, 21, 14, 32, tzinfo=UTC)
 OPENED_AT = NOW - timedelta(minutes=9)
@@ -92,16 +92,26 @@ def test_in_maintenance_all_waits():
     assert decide(replace(NEWS, is_stopped=True), NOW, is_silenced=True) == dropped("stopped")
 
 
+HALF, HOUR, SECOND = TELL_WITHIN, TELL_AGAIN_WITHIN, timedelta(seconds=1)
+
+
 @pytest.mark.parametrize(
-    ("ages", "fate"),
+    ("ages", "told_age", "fate"),
     [
-        ([timedelta(0)] * 2, told(Move.OPENED)),
-        ([timedelta(0)] * 3, held("often")),
-        ([TELL_WITHIN - timedelta(seconds=1), timedelta(0), timedelta(0)], held("often")),
-        ([TELL_WITHIN, timedelta(0), timedelta(0)], told(Move.OPENED)),
+        ((), None, told(Move.OPENED)),
+        ((HALF - SECOND, SECOND), None, told(Move.OPENED)),
+        ((HALF - SECOND, SECOND, 2 * SECOND), None, held("often")),
+        ((HALF, SECOND, 2 * SECOND), None, told(Move.OPENED)),
+        # This rule was told of lately itself.
+        ((HALF, SECOND, 2 * SECOND), HALF, held("often")),
+        ((HOUR - SECOND, SECOND, 2 * SECOND), SECOND, held("often")),
+        ((HOUR, SECOND, 2 * SECOND), SECOND, told(Move.OPENED)),
+        ((HOUR, HALF - SECOND, SECOND, 2 * SECOND), HOUR, held("often")),
+        ((HOUR, HALF, SECOND, 2 * SECOND), HOUR, told(Move.OPENED)),
     ],
 )
-def test_one_rule_on_one_target_is_told_three_times_an_hour(ages, fate):
-    last = replace(OPEN, is_open=False, at=tuple(NOW - age for age in ages))
+def test_a_channel_hears_of_one_target_three_times_in_half_an_hour(ages, told_age, fate):
+    told_at = frozenset(NOW - age for age in ages)
+    last = replace(OPEN, is_open=False, at=(NOW - told_age,) if told_age else ())
 
-    assert decide(replace(NEWS, told=last), NOW) == fate
+    assert decide(replace(NEWS, told=last, target_told_at=told_at), NOW) == fate
