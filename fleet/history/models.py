@@ -234,6 +234,8 @@ class ScoreDay(models.Model):
     raw_compliant_count = models.IntegerField()  # as if nothing were waived
     conclusive_count = models.BigIntegerField()
     applicable_count = models.BigIntegerField()
+    # {rule id: [critical, warning, waived]} of what was open; NULL: not told for this day
+    open_findings = models.JSONField(null=True)
 
     class Meta:
         constraints = [

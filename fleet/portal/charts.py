@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -13,10 +13,8 @@ from checks.policy import Policy
 from checks.render import THIN, duration, milliseconds, percent, size
 from checks.rule import Severity
 from fleet.history.trend import Pace
+from fleet.portal.chart import Band, Chart, Points, Series, Write, broken
 
-Points = list[tuple[float, float | None]]
-Band = list[tuple[float, float | None, float | None]]  # [(Unix time, least, most), …]
-Write = Callable[[float], str]
 MIB: Final = 1024**2
 
 # What a chart reads: by visit, and by hour or day where another column stands for it there.
@@ -124,64 +122,10 @@ class Reading:
         return any(value is not None for _at, value in self.points(name))
 
 
-@dataclass(frozen=True)
-class Series:
-    """One line of a chart: points of [Unix time, value], None where the line breaks."""
-
-    label: str
-    points: Points
-    band: Band = field(default_factory=list)
-
-    @property
-    def now(self) -> float | None:
-        """The newest value."""
-        return next((value for _at, value in reversed(self.points) if value is not None), None)
-
-    def scaled(self, factor: float) -> Series:
-        """Give the same in another unit."""
-        points = [(at, None if value is None else value * factor) for at, value in self.points]
-        band: Band = [
-            (at, least and least * factor, most and most * factor) for at, least, most in self.band
-        ]
-        return Series(self.label, points, band)
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One chart: lines, limits and gaps, in the unit its axis has, and the rules it shows."""
-
-    name: str
-    title: str
-    unit: str
-    write: Write
-    series: tuple[Series, ...]
-    limits: tuple[tuple[float, Severity], ...] = ()
-    rule_ids: tuple[str, ...] = ()
-    gaps: tuple[tuple[float, float, str], ...] = ()
-
-    @property
-    def now(self) -> str:
-        """The newest value in words; "" where there is none."""
-        value = self.series[0].now if self.series else None
-        return "" if value is None else self.write(value)
-
-    @property
-    def sentence(self) -> str:
-        """Say what the chart shows, for who cannot see it."""
-        values = [value for _at, value in self.series[0].points if value is not None]
-        if not values:
-            return _("%(title)s: no reading in this time.") % {"title": self.title}
-        return _("%(title)s: lowest %(low)s, highest %(high)s, now %(now)s.") % {
-            "title": self.title,
-            "low": self.write(min(values)),
-            "high": self.write(max(values)),
-            "now": self.now,
-        }
-
-
 def charts(read: Reading, policy: Policy) -> list[Chart]:
     """Draw all charts of a pair, in the order its page shows them; the empty ones too."""
-    return [broken(chart, read) for chart in _charts(read, policy)]
+    pace_s = max(read.every_s * 3, read.pace.seconds * 1.5)
+    return [broken(chart, read.until, pace_s, read.why) for chart in _charts(read, policy)]
 
 
 def _charts(read: Reading, policy: Policy) -> Iterator[Chart]:
@@ -343,38 +287,3 @@ def _limits(
     return tuple(
         (getattr(limits, name) * factor, how) for name, how in names if hasattr(limits, name)
     )
-
-
-def broken(chart: Chart, read: Reading) -> Chart:
-    """Find a chart's gaps, break its lines there, and leave out what was not read."""
-    pace_s = max(read.every_s * 3, read.pace.seconds * 1.5)
-    all_points = sorted(
-        (point for one in chart.series for point in one.points), key=lambda point: point[0]
-    )
-    gaps = [(*gap, read.why(*gap)) for gap in gaps_of(all_points, read.until, pace_s)]
-    series = tuple(_broken(one, read.until, pace_s) for one in chart.series)
-    return replace(chart, series=series, gaps=tuple(gaps))
-
-
-def _broken(series: Series, until: float, pace_s: float) -> Series:
-    gaps = list(gaps_of(series.points, until, pace_s))
-    breaks: Band = [(start + 1, None, None) for start, _end in gaps] if series.band else []
-    band = sorted([*series.band, *breaks], key=lambda row: row[0])
-    return Series(series.label, break_at(series.points, gaps), band)
-
-
-def gaps_of(points: Points, until: float, pace_s: float) -> Iterator[tuple[float, float]]:
-    """Find the stretches without a reading; what lies before the first one ever is none."""
-    read = [at for at, value in points if value is not None]
-    if not read:
-        return
-    for last, at in pairwise([*read, until]):
-        if at - last > pace_s:
-            yield last, at
-
-
-def break_at(points: Points, gaps: Iterable[tuple[float, float]]) -> Points:
-    """Leave out what was not read, and break the line at each gap."""
-    breaks = [(start + 1, None) for start, _end in gaps]
-    read = [(at, value) for at, value in points if value is not None]
-    return sorted([*read, *breaks], key=lambda point: point[0])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -14,11 +12,12 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from checks.render import THIN
-from checks.rule import Cadence, Severity
+from checks.rule import Cadence
 from fleet.history.trend import Pace, rolled, trend
 from fleet.inspections.models import PairState
-from fleet.portal.charts import Chart, Reading, charts, columns
+from fleet.portal.chart import Chart
+from fleet.portal.chart_answers import as_csv, drawn, told
+from fleet.portal.charts import Reading, charts, columns
 from fleet.portal.events import Event, events
 from fleet.portal.pair_page import policy_of
 from fleet.portal.ranges import BY_NAME, RANGES, Range
@@ -61,8 +60,8 @@ def data(request: HttpRequest, rows: Rows, target_id: int) -> JsonResponse:
             "pace": shown.range.pace.value,
             "time_zone": timezone.get_current_timezone_name(),
             "words": {"none": _("No reading in this time.")},
-            "charts": [_as_json(chart, shown.events) for chart in shown.charts],
-            "events": [_event(event) for event in reversed(shown.events)],
+            "charts": [drawn(chart, shown.events) for chart in shown.charts],
+            "events": [told(event) for event in reversed(shown.events)],
         }
     )
 
@@ -86,20 +85,7 @@ def export(request: HttpRequest, rows: Rows, target_id: int, name: str) -> HttpR
     """Answer with one chart as CSV: an instant (ISO, UTC) and a value per line, as shown."""
     shown = _shown(request, rows, target_id)
     chart = shown.chart(name)
-    answer = HttpResponse(content_type="text/csv; charset=utf-8")
-    file = f"{shown.pair.target_id}-{chart.name}-{shown.range.name}.csv"
-    answer["Content-Disposition"] = f'attachment; filename="{file}"'
-    writer = csv.writer(answer)
-    unit = f" ({chart.unit})" if chart.unit else ""
-    writer.writerow(["at", *(f"{one.label}{unit}" for one in chart.series)])
-    by_series = [
-        {at: value for at, value in one.points if value is not None} for one in chart.series
-    ]
-    for at in sorted(set().union(*by_series)):
-        values = (one.get(at) for one in by_series)
-        instant = datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="seconds")
-        writer.writerow([instant, *("" if value is None else round(value, 6) for value in values)])
-    return answer
+    return as_csv(chart, f"{shown.pair.target_id}-{chart.name}-{shown.range.name}")
 
 
 def _shown(request: HttpRequest, rows: Rows, target_id: int) -> Shown:
@@ -134,58 +120,6 @@ def _begin(shown: Shown) -> float:
     first = [one.points[0][0] for chart in shown.charts for one in chart.series if one.points]
     latest = (shown.until - LEAST_SHOWN).timestamp()
     return max(shown.since.timestamp(), min([*first, latest]))
-
-
-def _as_json(chart: Chart, found: Sequence[Event]) -> dict[str, Any]:
-    return {
-        "name": chart.name,
-        "title": chart.title,
-        "unit": chart.unit,
-        "now": chart.now,
-        "sentence": chart.sentence,
-        "series": [
-            {
-                "label": one.label,
-                "at": [at for at, _value in one.points],
-                "values": [_short(value) for _at, value in one.points],
-                "band": [[at, _short(least), _short(most)] for at, least, most in one.band],
-            }
-            for one in chart.series
-        ],
-        "limits": [
-            {
-                "value": value,
-                "severity": severity.value,
-                "label": _limit_words(chart, value, severity),
-            }
-            for value, severity in chart.limits
-        ],
-        "gaps": chart.gaps,
-        "marks": [
-            _event(event)
-            for event in found
-            if not event.rule_ids or event.rule_ids.intersection(chart.rule_ids)
-        ],
-    }
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
-
-
-def _event(event: Event) -> dict[str, Any]:
-    return {
-        "at": event.at.timestamp(),
-        "tone": event.tone,
-        "words": event.words,
-        "url": event.url,
-    }
-
-
-def _limit_words(chart: Chart, value: float, severity: Severity) -> str:
-    words = {Severity.CRITICAL: _("critical"), Severity.WARNING: _("warning")}
-    number = f"{value:g}%" if chart.unit == "%" else f"{value:g}{THIN}{chart.unit}".rstrip(THIN)
-    return f"{number} {words.get(severity, _('info'))}"
 
 
 def _by_hour(chart: Chart) -> list[dict[str, Any]]:

@@ -5,12 +5,19 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from fleet.findings.models import Finding
+from fleet.findings.models import Finding, Waiver
 from fleet.history import partitions
 from fleet.history.models import ComplianceDay, FleetHour, ScoreDay, Visit
 from fleet.inspections.standing import keep_standing
 from fleet.registry.models import Pair, Target
-from tests.fleet.factories import make_finding, make_pair, make_state, make_tenant, move
+from tests.fleet.factories import (
+    make_finding,
+    make_pair,
+    make_person,
+    make_state,
+    make_tenant,
+    move,
+)
 
 pytestmark = pytest.mark.django_db
 DAY = date(2026, 11, 21)
@@ -59,6 +66,45 @@ def test_scores_count_the_pairs_of_each_tenant_and_of_the_fleet() -> None:
     assert score(None) == (5, 2, 1, 1, 1, 2)
     assert ScoreDay.objects.get(tenant=None).conclusive_count == 5 * 18
     assert ScoreDay.objects.get(tenant=None).applicable_count == 5 * 19
+
+
+def test_scores_hold_what_is_open_by_rule_with_the_waived_apart() -> None:
+    one, other, archived = pair("at_risk"), pair("at_risk", "Fabrikam"), pair("at_risk")
+    Target.objects.filter(pk=archived.pk).update(state="archived")
+    for who in (one, other, archived):
+        make_finding(who, "redis.durability", severity="critical")
+    make_finding(one, "pair.rtt", severity="warning")
+    make_finding(one, "redis.tcp-keepalive", severity="info")
+    make_finding(one, "redis.version", state="pending")
+    covered = make_finding(other, "redis.same-zone", severity="warning")
+    cover(covered)
+
+    keep_standing(EVENING)
+
+    found = {row.tenant and row.tenant.name: row.open_findings for row in ScoreDay.objects.all()}
+    both = {"redis.durability": [2, 0, 0], "pair.rtt": [0, 1, 0], "redis.same-zone": [0, 0, 1]}
+    assert found == {
+        None: both,
+        "Northwind Mail": {"redis.durability": [1, 0, 0], "pair.rtt": [0, 1, 0]},
+        "Fabrikam": {"redis.durability": [1, 0, 0], "redis.same-zone": [0, 0, 1]},
+    }
+
+
+def cover(finding: Finding) -> None:
+    """Lay a waiver over it."""
+    who = make_person("waiver")
+    finding.waiver = Waiver.objects.create(
+        tenant=finding.target.tenant,
+        target=finding.target,
+        rule_id=finding.rule_id,
+        severity="critical",
+        kind="accepted_risk",
+        reason="Known",
+        requested_by=who,
+        requested_at=EVENING,
+        expires_at=EVENING + timedelta(days=1),
+    )
+    finding.save()
 
 
 def test_the_last_run_of_a_day_is_the_days() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fleet.portal.charts import break_at, gaps_of, rises_of
+from fleet.portal.chart import break_at, gaps_of
+from fleet.portal.charts import rises_of
 
 
 @pytest.mark.parametrize(
