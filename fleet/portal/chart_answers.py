@@ -29,6 +29,7 @@ def drawn(chart: Chart, found: Sequence[Event]) -> dict[str, Any]:
             {
                 "label": one.label,
                 "tone": one.tone,
+                "now": "" if one.now is None else chart.write(one.now),
                 "at": [at for at, _value in one.points],
                 "values": [_short(value) for _at, value in one.points],
                 "band": [[at, _short(least), _short(most)] for at, least, most in one.band],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import Q
@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from fleet.findings.models import Finding, MaintenanceWindow, Waiver
 from fleet.portal.scoped_admin import Rows
-from fleet.registry.models import PolicyVersion, Target
+from fleet.registry.models import PolicyVersion, Target, Tenant
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,21 @@ def events(rows: Rows, target: Target, since: datetime, until: datetime) -> list
         ),
     ]
     return sorted((one for one in found if since <= one.at < until), key=lambda one: one.at)
+
+
+def policy_events(
+    rows: Rows, tenant: Tenant | None, since: datetime, until: datetime
+) -> list[Event]:
+    """Give the changes of the policies that hold for the fleet, and for one tenant. One query.
+
+    They touch every chart: a limit that moved is seen in all scores.
+    """
+    levels = Q(level__in=[PolicyVersion.Level.FLEET, PolicyVersion.Level.ENVIRONMENT])
+    if tenant is not None:
+        levels |= Q(level=PolicyVersion.Level.TENANT, tenant=tenant)
+    made = rows.of(PolicyVersion).filter(levels, made_at__range=(since, until))
+    found = [replace(one, rule_ids=frozenset()) for one in _of_policies(made)]
+    return sorted(found, key=lambda one: one.at)
 
 
 def _of_findings(findings: Iterable[Finding]) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
 from fleet.alerts.models import Channel, Delivery, Mail, PortalAlarm
 from fleet.findings.models import Finding, MaintenanceWindow, Transition, Waiver, WaiverNotice
+from fleet.history.models import ScoreDay
 from fleet.inspections.models import DryRun, LatestFacts, PairSchedule, PairState
 from fleet.people.models import Membership, User
 from fleet.people.scopes import scopes_of
@@ -65,6 +66,7 @@ TENANT_PATHS: dict[type[Model], str] = {
     Mail: "channel__tenant",
     Delivery: "channel__tenant",
     Pulse: FLEET,
+    ScoreDay: "tenant",  # the row without one is the fleet's
 }
 # What only people who may change the whole fleet change, although others may read it.
 # A policy decides what "compliant" means: the fleet's operators set it, for tenants too.

@@ -38,6 +38,10 @@ def _is_zones(request: HttpRequest) -> bool:
     return request.path.startswith(("/admin/zones/", "/admin/registry/zone/"))
 
 
+def _is_trends(request: HttpRequest) -> bool:
+    return request.path.startswith("/admin/trends/")
+
+
 # Unfold takes callables only as dotted names where they may import models.
 MENU: list[dict[str, Any]] = [
     {
@@ -51,6 +55,7 @@ MENU: list[dict[str, Any]] = [
                 badge="fleet.portal.pages.open_criticals",
             ),
             _entry(_("Tenants"), "domain", "admin:registry_tenant_changelist"),
+            _entry(_("Trends"), "timeline", "portal:over_time", active=_is_trends),
             _entry(_("Waivers"), "approval", "admin:findings_waiver_changelist"),
             _entry(_("Maintenance"), "build", "admin:findings_maintenancewindow_changelist"),
         ]

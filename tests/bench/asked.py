@@ -18,7 +18,7 @@ from fleet.registry.models import PolicyVersion, Target, Tenant, Worker
 
 PAIRS, FINDINGS = "/admin/registry/pair/", "/admin/findings/finding/"
 TENANTS, POLICIES = "/admin/registry/tenant/", "/admin/policies/"
-SAID = "/admin/attestations/"
+SAID, TRENDS = "/admin/attestations/", "/admin/trends/"
 PAIR_COLUMNS = ("", "state", "pair", "", "engine", "rtt", "memory", "snapshot", "backup", "checked")
 FINDING_COLUMNS = ("", "severity", "finding", "pair", "", "age")
 
@@ -31,6 +31,7 @@ def pages(person: str) -> dict[str, str]:
         **_pair_list(),
         **_finding_list(),
         **_one_pair(),
+        **_trends(),
         **_one_finding(),
         **_rules_and_policies(person),
         **_attestations(),
@@ -114,6 +115,19 @@ def _one_pair() -> dict[str, str]:
         "pair_attestations": f"{url}/attestations/",
         "pair_changes": f"{url}/changes/",
         "pair_edit": f"{url}/edit/",
+    }
+
+
+def _trends() -> dict[str, str]:
+    tenant = _largest_tenant().pk
+    return {
+        "trends": TRENDS,
+        "trends_of_tenant": f"{TRENDS}?tenant={tenant}",
+        "trends_data_90d": f"{TRENDS}data/?range=90d",
+        "trends_data_2y": f"{TRENDS}data/?range=2y",
+        "trends_data_of_tenant": f"{TRENDS}data/?range=2y&tenant={tenant}",
+        "trends_of_overview": f"{TRENDS}data/?range=90d&only=compliance",
+        "trends_table": f"{TRENDS}severities/table/?range=2y",
     }
 
 

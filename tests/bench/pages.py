@@ -146,7 +146,7 @@ def timed(port: int) -> Iterator[Timed]:
 def fetch(port: int, path: str, cookie: str) -> float:
     """Ask for one page; returns the milliseconds until its last byte."""
     headers = {"Cookie": f"sessionid={cookie}"}
-    if "/trend/?" in path or "autocomplete" in path:
+    if "/trend/?" in path or "/trends/data/" in path or "autocomplete" in path:
         headers["Accept"] = "application/json"
     started = time.perf_counter()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

@@ -233,10 +233,11 @@ def _scores(now: datetime) -> None:
         _run(
             "INSERT INTO history_scoreday (day, tenant_id, pairs_count, compliant_count,"
             "  at_risk_count, non_compliant_count, unverified_count, raw_compliant_count,"
-            "  conclusive_count, applicable_count)"
+            "  conclusive_count, applicable_count, open_findings)"
             f" SELECT c.day, {whose}, count(*), {counts},"
-            "  count(*) FILTER (WHERE c.compliance = 'compliant'), sum(40), sum(44)"
-            " FROM history_complianceday c JOIN registry_target t ON t.id = c.target_id GROUP BY 1, 2"
+            "  count(*) FILTER (WHERE c.compliance = 'compliant'), sum(40), sum(44), %(found)s::jsonb"
+            " FROM history_complianceday c JOIN registry_target t ON t.id = c.target_id GROUP BY 1, 2",
+            found=json.dumps({rule.id: [n, 2 * n, 1] for n, rule in enumerate(RULES)}),
         )
     _run(
         "INSERT INTO history_fleethour (at, zone_id, engine, pairs_count, visits_count, silent_count,"

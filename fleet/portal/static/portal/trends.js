@@ -1,11 +1,21 @@
-/* Trends of one pair: uPlot charts from our JSON, redrawn when the theme changes. */
+/* Trends of a pair, a tenant or the fleet: uPlot charts from our JSON, redrawn when the theme changes. */
 (() => {
   "use strict";
 
   const HEIGHT = 160;
   const FEW = 30; // so few readings make no line: show each
   const SYMBOLS = { critical: "octagon", warning: "triangle", info: "square", resolved: "dot" };
-  const TONES = { critical: "--pk-bad", warning: "--pk-warn", info: "--pk-note", resolved: "--pk-good" };
+  const TONES = { critical: "--pk-bad", warning: "--pk-warn", unknown: "--pk-doubt", info: "--pk-note", resolved: "--pk-good" };
+  const DASHES = { critical: [], warning: [8, 3], unknown: [2, 3], info: [4, 3] };
+
+  // A line of a severity has its tone, and a dash of its own; of others the first is solid petrol.
+  function toneOf(one, place) {
+    return TONES[one.tone] ?? (place ? "--pk-quiet" : "--pk-link");
+  }
+
+  function dashOf(one, place) {
+    return DASHES[one.tone] ?? (place ? [4, 3] : []);
+  }
 
   function token(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -90,6 +100,7 @@
     const { ctx, bbox } = plot;
     const bottom = bbox.top + bbox.height;
     ctx.save();
+    ctx.setLineDash([]); // the last line may have left its own
     for (const mark of chart.marks) {
       const x = plot.valToPos(mark.at, "x", true);
       ctx.strokeStyle = ctx.fillStyle = token(TONES[mark.tone]);
@@ -131,6 +142,7 @@
     const next = chart.limits.map((limit) => limit.value).find((value) => value >= top);
     const wanted = next !== undefined && next <= Math.max(top * 8, chart.unit === "%" ? 100 : 0)
       ? Math.max(top, next) : top;
+    if (chart.starts_at) return Math.min(100, Math.ceil((wanted + 0.5) / 4) * 4);
     return chart.unit === "%" ? Math.max(100, wanted) : wanted * 1.15 || 1;
   }
 
@@ -161,17 +173,17 @@
       cursor: { sync: { key: "pk-trends", scales: ["x", null] }, points: { size: 7 }, drag: { x: true, y: false } },
       legend: { show: false },
       padding: [10, 24, 0, 0],
-      scales: { x: { time: true, range: whole(chart, data) }, y: { range: [0, topOf(chart)] } },
+      scales: { x: { time: true, range: whole(chart, data) }, y: { range: [chart.starts_at, topOf(chart)] } },
       axes: [
         { ...axis, grid: { show: false }, size: 26, gap: 4, space: 90, values: timesIn },
         { ...axis, size: 58, space: 34, values: (_plot, ticks) => ticks.map((tick) => write(tick, chart.unit)) },
       ],
       series: [{}, ...chart.series.map((one, place) => ({
         label: one.label,
-        stroke: () => token(place ? "--pk-quiet" : "--pk-link"),
+        stroke: () => token(toneOf(one, place)),
         width: 1.5,
-        dash: place ? [4, 3] : undefined,
-        points: { show: one.at.length < FEW, size: 5, fill: () => token(place ? "--pk-quiet" : "--pk-link") },
+        dash: dashOf(one, place),
+        points: { show: one.at.length < FEW, size: 5, fill: () => token(toneOf(one, place)) },
         spanGaps: false,
       })), ...band.series],
       bands: band.bands,
@@ -234,15 +246,18 @@
 
   function fillHead(box, chart) {
     const [title, now] = box.querySelectorAll(".pk-charthead h3, .pk-charthead span");
-    title.textContent = chart.title;
-    now.textContent = chart.now;
+    title.textContent = box.closest("[data-pk-untitled]") ? "" : chart.title;
+    now.textContent = chart.series.length > 1 ? "" : chart.now;
     if (chart.series.length > 1) {
       for (const [place, one] of chart.series.entries()) {
         const key = document.createElement("span");
         key.className = "pk-key";
         const line = document.createElement("i");
-        if (place) line.className = "pk-dashed";
-        key.append(line, one.label);
+        line.style.borderTopColor = `var(${toneOf(one, place)})`;
+        if (dashOf(one, place).length) line.style.borderTopStyle = dashOf(one, place)[0] > 2 ? "dashed" : "dotted";
+        const value = document.createElement("b");
+        value.textContent = one.now;
+        key.append(line, one.label, " ", value);
         title.append(key);
       }
     }
@@ -263,6 +278,8 @@
       room.append(none);
       return;
     }
+    const start = box.querySelector(".pk-axisstart");
+    if (start) start.textContent = chart.starts_at ? `${data.words.starts} ${write(chart.starts_at, chart.unit)}` : "";
     const plot = new uPlot(options(chart, data, room.clientWidth), merged(chart.series), room);
     plot.pkZone = data.time_zone;
     plot.pkTip = document.createElement("div");
@@ -273,12 +290,18 @@
     box.pkPlot = plot;
   }
 
+  function withRange(address, range) {
+    const url = new URL(address, location.href);
+    url.searchParams.set("range", range);
+    return url.href;
+  }
+
   // --- One section of charts
 
   class Trends {
     constructor(section) {
       this.section = section;
-      this.range = "24h";
+      this.range = section.dataset.pkFirst ?? "24h";
       section.addEventListener("click", (event) => {
         const button = event.target.closest("[data-pk-range]");
         if (button) this.choose(button.dataset.pkRange);
@@ -304,13 +327,13 @@
       }
       this.section.querySelector("[name=range]").value = range;
       for (const table of this.section.querySelectorAll(".pk-chart details")) table.open = false;
-      for (const link of this.section.querySelectorAll("[data-pk-csv]")) link.search = `?range=${range}`;
+      for (const link of this.section.querySelectorAll("[data-pk-csv]")) link.href = withRange(link.href, range);
       this.load();
     }
 
     async load() {
       const asked = this.range;
-      const answer = await fetch(`${this.section.dataset.pkTrends}?range=${asked}`, { headers: { Accept: "application/json" } });
+      const answer = await fetch(withRange(this.section.dataset.pkTrends, asked), { headers: { Accept: "application/json" } });
       if (!answer.ok || asked !== this.range) return;
       this.data = await answer.json();
       this.redraw();
@@ -318,9 +341,11 @@
 
     redraw() {
       if (!this.data) return;
-      for (const chart of this.data.charts) {
-        const box = this.section.querySelector(`[data-pk-chart="${chart.name}"]`);
-        if (box) draw(box, chart, this.data);
+      const charts = new Map(this.data.charts.map((chart) => [chart.name, chart]));
+      for (const box of this.section.querySelectorAll("[data-pk-chart]")) {
+        const chart = charts.get(box.dataset.pkChart);
+        box.hidden = !chart;
+        if (chart) draw(box, chart, this.data);
       }
       this.list();
     }
@@ -328,6 +353,7 @@
     // The marks in words, with a link to each.
     list() {
       const list = this.section.querySelector(".pk-events");
+      if (!list) return;
       list.replaceChildren(...this.data.events.map((event) => {
         const line = document.createElement("li");
         const time = document.createElement("time");
@@ -350,15 +376,21 @@
     }
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
-    for (const section of document.querySelectorAll("[data-pk-trends]")) {
-      const trends = new Trends(section);
-      const seen = new IntersectionObserver(([entry]) => {
-        if (!entry.isIntersecting) return;
-        seen.disconnect();
-        trends.load();
-      }, { rootMargin: "200px" });
-      seen.observe(section);
-    }
-  });
+  function begin(section) {
+    if (section.pkTrends) return;
+    section.pkTrends = new Trends(section);
+    const seen = new IntersectionObserver(([entry]) => {
+      if (!entry.isIntersecting) return;
+      seen.disconnect();
+      section.pkTrends.load();
+    }, { rootMargin: "200px" });
+    seen.observe(section);
+  }
+
+  function beginAll() {
+    for (const section of document.querySelectorAll("[data-pk-trends]")) begin(section);
+  }
+
+  document.addEventListener("DOMContentLoaded", beginAll);
+  document.addEventListener("htmx:afterSettle", beginAll); // the overview is put in anew by its poll
 })();
