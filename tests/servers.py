@@ -52,7 +52,12 @@ class Server:
         return self.running.process.pid
 
     def start(self) -> None:
-        """Start it and wait until it answers anything at all, be it an error."""
+        """Start it and wait until it answers anything at all, be it an error.
+
+        Raises ChildEndedError, also where somebody else has its port.
+        """
+        if _listens(self.port, self.socket_path):
+            raise ChildEndedError(f"somebody else listens on port {self.port}")
         self.running = Running(self.child, self.folder / "server.log")
         try:
             self.running.wait_until_ready()
@@ -133,6 +138,16 @@ def free_port() -> int:
     return port
 
 
+def own_address() -> str:
+    """Give an address of this machine other than loopback; skip the test where there is none."""
+    with socket.socket(type=socket.SOCK_DGRAM) as wire:
+        try:
+            wire.connect(("192.0.2.1", 9))  # only chooses the way: nothing is sent
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        return str(wire.getsockname()[0])
+
+
 @contextmanager
 def _server(
     name: str, program: Path, options: tuple[str, ...], *, unix: bool = False, tls: bool = False
@@ -186,15 +201,34 @@ def _described(
     child = Child(
         name=name,
         argv=words,
-        is_ready=lambda: _listens(port, socket_path),
+        # A TLS port says nothing to what is plain.
+        is_ready=lambda: (_listens if certificates else _answers)(port, socket_path),
         ready_within_s=20,
         stop_within_s=5,
     )
     return Server(name, folder, child, port, socket_path, certificates)
 
 
+def _answers(port: int, path: Path | None) -> bool:
+    """Tell whether it answers at all: it listens before it has its cluster's port and its data."""
+    with _connected(port, path) as wire:
+        if wire is None:
+            return False
+        try:
+            wire.sendall(b"PING\r\n")
+            return bool(wire.recv(1))
+        except OSError:
+            return False
+
+
 def _listens(port: int, path: Path | None) -> bool:
+    with _connected(port, path) as wire:
+        return wire is not None
+
+
+@contextmanager
+def _connected(port: int, path: Path | None) -> Iterator[socket.socket | None]:
     family, where = (socket.AF_UNIX, str(path)) if path else (socket.AF_INET, ("127.0.0.1", port))
     with socket.socket(family) as wire:
         wire.settimeout(1)
-        return wire.connect_ex(where) == 0
+        yield wire if wire.connect_ex(where) == 0 else None

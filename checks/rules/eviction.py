@@ -148,8 +148,6 @@ ADD_RAM_FIRST = replace(
         "Then:",
         Code("CONFIG SET maxmemory-policy noeviction"),
     ),
-    durable=Code("maxmemory-policy noeviction"),
-    undo=Code("CONFIG SET maxmemory-policy {maxmemory_policy}"),
     effect=Effect.RESTART,
 )
 

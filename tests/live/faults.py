@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from checks.facts import Attested, FleetFacts, Trend
+from checks.facts import Attested, FleetFacts, Growth, Trend
 from tests.checks.pairs import EMAILENGINE, SINCE
 from tests.live.losing import (
     KEYS,
@@ -15,13 +15,30 @@ from tests.live.losing import (
     start_other_node,
     start_two_instances,
 )
+from tests.live.opening import (
+    ask_for_password,
+    give_certificate,
+    protect,
+    speak_plainly,
+    use_tls,
+)
 from tests.live.patients import Fault
+from tests.live.sizing import (
+    add_ram,
+    archive_twin,
+    fill_small_host,
+    half_fill_small_host,
+    leave_no_ram,
+    register_twin,
+    set_maxmemory,
+)
 from tests.live.spoiling import (
     await_rewrite,
     block_by_script,
     block_saving,
     break_rewriting,
     crowd,
+    cut_off,
     end_saving,
     end_trouble,
     fall_behind,
@@ -38,23 +55,31 @@ from tests.live.spoiling import (
     own_account,
     register_another,
     register_primary,
-    register_sentinel,
     register_server,
-    register_watched,
     serve_one_slot,
     start_server,
     stop_server,
     store_admin_password,
     store_password,
     take_all_connections,
+    turn_away,
     unblock_saving,
     want_password,
     want_replicas,
     want_tls,
 )
+from tests.live.watching import (
+    go_to_sentinel,
+    lose_quorum,
+    register_sentinel,
+    register_watched,
+)
 
 ONLY_WHEN_ASKED = ("appendonly", "yes", "auto-aof-rewrite-percentage", "0")
 FULL = ("maxmemory", "20mb", "save", "")
+EVICTING = ("maxmemory", "20mb", "maxmemory-policy", "allkeys-lru", "save", "")
+RAM_FIRST = {"Add RAM first": add_ram, "set maxmemory to": set_maxmemory}
+A_MEGABYTE_A_DAY = Growth(28, 20_000, 70e6, 1e6, 0.9e6, 1.1e6)
 FAULTS = (
     Fault(
         "redis.reachable",
@@ -67,6 +92,12 @@ FAULTS = (
         "auth",
         spoil=want_password,
         person={"Type the account's name and password again": store_password},
+    ),
+    Fault(
+        "redis.reachable",
+        "protected-mode",
+        spoil=protect,
+        person={"set it with CONFIG SET requirepass": ask_for_password},
     ),
     Fault(
         "redis.reachable",
@@ -94,6 +125,13 @@ FAULTS = (
     ),
     Fault("redis.reachable", "busy", options=("lua-time-limit", "100"), spoil=block_by_script),
     Fault("redis.accepts-writes", "oom", options=FULL, spoil=fill),
+    Fault(
+        "redis.accepts-writes",
+        "oom-add-ram",
+        options=FULL,
+        spoil=fill_small_host,
+        person=RAM_FIRST,
+    ),
     Fault(
         "redis.accepts-writes",
         "misconf-rdb",
@@ -139,6 +177,16 @@ FAULTS = (
         person={"Set up a second server": go_to_replica},
     ),
     Fault(
+        "redis.replication",
+        "quorum",
+        spoil=lose_quorum,
+        known={"fleet": FleetFacts(expected_replicas_count=1)},
+        person={
+            "On each registered Sentinel": go_to_sentinel,
+            "Start those that are down": end_trouble,
+        },
+    ),
+    Fault(
         "redis.standalone",
         options=("cluster-enabled", "yes"),
         spoil=serve_one_slot,
@@ -148,10 +196,38 @@ FAULTS = (
     Fault(
         "redis.eviction-policy",
         "full",
-        options=("maxmemory", "20mb", "maxmemory-policy", "allkeys-lru", "save", ""),
+        options=EVICTING,
         spoil=fill,
     ),
+    Fault(
+        "redis.eviction-policy",
+        "full-add-ram",
+        options=EVICTING,
+        spoil=fill_small_host,
+        person=RAM_FIRST,
+    ),
+    Fault(
+        "redis.evicted-keys",
+        options=EVICTING,
+        spoil=fill,
+        remembers=True,
+    ),
     Fault("redis.memory-headroom", "maxmemory", options=FULL, spoil=half_fill),
+    Fault(
+        "redis.memory-headroom",
+        "add-ram",
+        options=FULL,
+        spoil=half_fill_small_host,
+        person=RAM_FIRST,
+    ),
+    Fault("redis.memory-headroom", "ram", spoil=leave_no_ram, person={"Add RAM first": add_ram}),
+    Fault(
+        "redis.memory-forecast",
+        "maxmemory",
+        options=("maxmemory", "100mb"),
+        known={"trend": Trend(growth=A_MEGABYTE_A_DAY)},
+    ),
+    Fault("redis.snapshot-headroom", spoil=leave_no_ram, person={"of RAM or more to": add_ram}),
     Fault("redis.durability", "off", options=("save", "", "appendonly", "no")),
     Fault("redis.durability", "aof-only", options=("save", "", "appendonly", "yes")),
     Fault("redis.rdb-schedule"),  # the default schedule is too weak
@@ -176,6 +252,7 @@ FAULTS = (
     ),
     Fault("redis.tcp-keepalive", options=("tcp-keepalive", "0")),
     Fault("redis.maxmemory-set", "unset"),
+    Fault("redis.maxmemory-set", "unset-add-ram", spoil=half_fill_small_host, person=RAM_FIRST),
     Fault(
         "redis.memory-provisioning",
         options=("maxmemory", "100mb"),
@@ -210,7 +287,22 @@ FAULTS = (
         spoil=crowd,
         known={"since": SINCE},
     ),
+    Fault(
+        "redis.clients-headroom",
+        "rejected",
+        options=("maxclients", "20"),
+        spoil=turn_away,
+        remembers=True,
+    ),
     Fault("redis.pubsub-buffers", "limit", spoil=narrow_buffer, known={"since": SINCE}),
+    Fault(
+        "redis.pubsub-buffers",
+        "disconnected",
+        spoil=cut_off,
+        person={"Most often EmailEngine's host": end_trouble},
+        remembers=True,
+        only_on=("valkey-9", "valkey-server"),  # older makes do not count it
+    ),
     Fault("redis.idle-timeout", options=("timeout", "300")),
     Fault(
         "redis.access-control",
@@ -220,6 +312,13 @@ FAULTS = (
             "sign in with that password yourself": store_admin_password,
         },
         answers="NOAUTH",
+    ),
+    Fault(
+        "redis.access-control",
+        "plain",
+        spoil=speak_plainly,
+        person={"a certificate, and open a TLS port": give_certificate, "Use rediss://": use_tls},
+        only_on=("redis-server",),  # alone built with TLS
     ),
     Fault("redis.probe-privilege", person={"Run it on": own_account}),
     Fault("redis.command-size-limit", options=("proto-max-bulk-len", "1048576")),
@@ -236,6 +335,12 @@ FAULTS = (
         spoil=share,
         known={"fleet": FleetFacts()},
         person={"Move one of them to a server of its own": move_database},
+    ),
+    Fault(
+        "redis.shared-instance",
+        "same-keys",
+        spoil=register_twin,
+        person={"archive one of the pairs": archive_twin},
     ),
     Fault(
         "redis.replication",

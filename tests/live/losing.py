@@ -8,6 +8,7 @@ import redis as client
 
 from tests.live.patients import Patient, until
 from tests.live.spoiling import dump
+from tests.servers import Server
 
 KEYS = 1_200
 
@@ -77,12 +78,19 @@ def start_two_instances(patient: Patient) -> None:
     patient.end_trouble = readers[1].close
 
 
-def freeze_replica(patient: Patient) -> None:
-    """Attach a replica and stop its process: it falls behind."""
+def follow(patient: Patient) -> Server:
+    """Attach a replica, at once: by default the first copy waits 5 s for others."""
+    patient.admin().config_set("repl-diskless-sync-delay", 0)
     replica = patient.with_it.enter_context(patient.start())
     follower = patient.with_it.enter_context(client.Redis.from_url(replica.url))
     follower.execute_command("REPLICAOF", "127.0.0.1", patient.server.port)
     assert until(lambda: follower.info("replication")["master_link_status"] == "up")
+    return replica
+
+
+def freeze_replica(patient: Patient) -> None:
+    """Stop a replica's process: it falls behind."""
+    replica = follow(patient)
     os.kill(replica.process_id, signal.SIGSTOP)
     patient.end_trouble = lambda: os.kill(replica.process_id, signal.SIGCONT)
     patient.with_it.callback(patient.end_trouble)

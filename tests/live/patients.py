@@ -14,11 +14,14 @@ import redis as client
 
 from checks.address import parse_redis_url
 from checks.catalog import BY_ID
+from checks.deltas import Memory, compare
 from checks.egress import EgressRules
 from checks.evaluate import evaluate
-from checks.facts import NOT_CONFIGURED, PairFacts, Vantage
+from checks.facts import NOT_CONFIGURED, Missing, PairFacts, RedisFacts, Since, Vantage
 from checks.policy import lay, parse
-from checks.probes.redis import RedisTarget, probe_redis
+from checks.probes.redis import VERIFIED, RedisTarget, probe_redis
+from checks.probes.tls import Tls
+from checks.probes.wire import Endpoint
 from checks.remedy import Piece, RenderedRemediation, Server, render
 from checks.rule import Cadence, Rule, Verdict
 from tests import servers
@@ -28,6 +31,8 @@ READ = frozenset({Cadence.HEALTH, Cadence.LATENCY, Cadence.PERSISTENCE})
 # redis-cli writes an error reply as it came: a word in capitals, then what is wrong.
 ERROR = re.compile(r"(\(error\)|[A-Z]{3,} |AUTH failed)")
 WITHIN_S = 15.0
+MASTER = "mail"  # as the Sentinels of these tests call the primary
+A_MINUTE_AGO = Since(last_visit_s=60.0, last_answer_s=60.0)
 
 
 @dataclass
@@ -37,8 +42,10 @@ class Patient:
     at is another server on which the person pastes, where the remediation says so.
     password is for all who talk to it; account and secret are the portal's own, where it has one.
 
-    said is what the last command answered; with_it are servers and clients that end with it;
-    end_trouble stops whoever makes the trouble from outside.
+    told is the prose that is followed, said what the last command answered; with_it are servers
+    and clients that end with it; end_trouble stops whoever makes the trouble from outside. known is
+    what the portal knows beside the reading; memory what its last visit remembers, where the fault
+    wants two.
     """
 
     server: servers.Server
@@ -50,8 +57,16 @@ class Patient:
     at: str = ""
     account: str = ""
     secret: str = field(default="", repr=False)
+    told: str = ""
     said: str = ""
     end_trouble: Callable[[], object] = bool
+    tls: Tls = VERIFIED
+    sentinels: tuple[Endpoint, ...] = ()
+    known: dict[str, Any] = field(default_factory=dict)
+    memory: Memory | None = None
+
+    def __post_init__(self) -> None:
+        self.known = dict(self.fault.known)
 
     @property
     def rule(self) -> Rule:
@@ -60,10 +75,24 @@ class Patient:
     def read(self) -> PairFacts:
         """Visit it as the portal does."""
         address = replace(parse_redis_url(self.url), user=self.account)
-        target = RedisTarget(address, self.secret or self.password, rules=RULES)
+        target = RedisTarget(
+            address,
+            self.secret or self.password,
+            tls=self.tls,
+            rules=RULES,
+            sentinels=self.sentinels,
+            sentinel_master=MASTER,
+        )
         facts = asyncio.run(probe_redis(target, READ)).facts
-        known = self.fault.known
+        known = {"since": self._compared(facts), **self.known}
         return replace(PairFacts(facts, NOT_CONFIGURED, Vantage("here")), **known)
+
+    def _compared(self, facts: RedisFacts | Missing) -> Since | Missing:
+        """Compare with the last visit; a fault that wants no memory is judged at first sight."""
+        if not self.fault.remembers:
+            return Missing("first_visit", "this is the first visit")
+        since, self.memory = compare(A_MINUTE_AGO, self.memory, facts, NOT_CONFIGURED, time.time())
+        return since
 
     def judge(self) -> tuple[PairFacts, Verdict]:
         """Read it, and judge it by the fault's rule."""
@@ -91,6 +120,7 @@ class Patient:
                 self.paste(piece.text)
             for phrase, act in self.fault.person.items():
                 if not piece.is_code and phrase in piece.text:
+                    self.told = piece.text
                     act(self)
         self.at = ""
 
@@ -128,7 +158,8 @@ class Fault:
     spoil puts it in place. person maps a phrase of the remediation's prose to what a person does
     there. limits are the policy it is judged by, where the default would take an hour to reach.
     known is what the portal knows beside the reading: parts of PairFacts. answers is the error
-    that a command of the remediation's verification must be given.
+    that a command of the remediation's verification must be given. remembers: each visit is
+    compared with the one before. only_on names the servers where the condition can be had at all.
     """
 
     rule: str
@@ -139,10 +170,16 @@ class Fault:
     limits: Mapping[str, Any] = field(default_factory=dict)
     known: Mapping[str, Any] = field(default_factory=dict)
     answers: str = ""
+    remembers: bool = False
+    only_on: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return f"{self.rule} {self.cause}".strip()
+
+    def is_on(self, server: str) -> bool:
+        """Tell whether the condition can be put in place on the server of this name."""
+        return not self.only_on or server in self.only_on
 
 
 def pasted(url: str, line: str, password: str = "") -> str:

@@ -15,8 +15,6 @@ import redis as client
 from checks.facts import Engine
 from checks.probes.acl import acl_line
 from checks.rule import Outcome
-from run.children import Child, Running
-from tests import servers
 from tests.live.patients import Patient, until
 from tests.loopback import saying, serving
 
@@ -49,11 +47,7 @@ def half_fill(patient: Patient) -> None:
 
 
 def block_saving(patient: Patient) -> None:
-    """Put a folder where the snapshot goes: this stops even root's server from saving.
-
-    A server listens before it looks for a snapshot to load: one that finds the folder there ends.
-    """
-    assert until(lambda: patient.admin().ping())
+    """Put a folder where the snapshot goes: this stops even root's server from saving."""
     dump(patient).mkdir()
     assert until(lambda: _has_failed_to_save(patient))
 
@@ -258,9 +252,45 @@ def own_account(patient: Patient) -> None:
 
 def crowd(patient: Patient) -> None:
     """Hold 18 of 20 connections."""
+    hold(patient)
+
+
+def hold(patient: Patient) -> client.Redis:
+    """Hold 18 connections; give one of them to ask with."""
     for _ in range(17):
         patient.with_it.enter_context(client.Redis.from_url(patient.url)).ping()
-    assert patient.admin().ping()
+    admin = patient.admin()
+    assert admin.ping()
+    return admin
+
+
+def turn_away(patient: Patient) -> None:
+    """Look once, then let connections beyond the twenty be rejected; 18 stay."""
+    patient.read()
+    admin = hold(patient)
+    with ExitStack() as more:
+        for _ in range(4):
+            more.enter_context(socket.create_connection(("127.0.0.1", patient.server.port)))
+        assert until(lambda: admin.info("stats")["rejected_connections"])
+    until(lambda: admin.info("clients")["connected_clients"] == 18)
+
+
+def cut_off(patient: Patient) -> None:
+    """Look once, then let a subscriber that does not read fall behind by more than its buffer."""
+    patient.read()
+    slow = patient.with_it.enter_context(client.Redis.from_url(patient.url)).pubsub()
+    slow.subscribe("news")
+    assert until(slow.get_message)
+    assert until(lambda: publish(patient, count=500)[-1] == 0)
+    patient.end_trouble = slow.close
+
+
+def publish(patient: Patient, count: int) -> list[int]:
+    """Send so many messages of 10 kB (larger ones Valkey 9 passes on uncopied); say who got each."""
+    with patient.admin().pipeline(transaction=False) as sending:
+        for _ in range(count):
+            sending.publish("news", "x" * 10_000)
+        return list(sending.execute())
 
 
 def narrow_buffer(patient: Patient) -> None:
@@ -318,7 +348,7 @@ def turns(other: client.Redis, wanted_s: float) -> int:
     return int(TRIAL_TURNS * wanted_s / min(trial_s() for _ in range(TRIALS)))
 
 
-# --- Registered otherwise, Sentinels, replicas
+# --- Registered otherwise
 
 
 def want_tls(patient: Patient) -> None:
@@ -333,30 +363,6 @@ def register_another(patient: Patient) -> None:
     """Register the port of something that is no Redis."""
     port = patient.with_it.enter_context(serving(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n")))
     patient.url = f"redis://127.0.0.1:{port}"
-
-
-def register_sentinel(patient: Patient) -> None:
-    """Let a Sentinel watch the server, and register the Sentinel."""
-    port, folder = servers.free_port(), patient.server.folder
-    lines = (
-        f"port {port}",
-        f"dir {folder}",
-        f"sentinel monitor mail 127.0.0.1 {patient.server.port} 1",
-    )
-    (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
-    program = patient.server.child.argv[0]
-    child = Child("sentinel", [program, str(folder / "sentinel.conf"), "--sentinel"])
-    running = Running(child, folder / "sentinel.log")
-    patient.with_it.callback(running.stop)
-    patient.url = f"redis://127.0.0.1:{port}"
-    until(lambda: patient.admin().ping())
-
-
-def register_watched(patient: Patient) -> None:
-    """Take ip and port from what SENTINEL MASTERS answered: names and values, line by line."""
-    found = patient.said.splitlines()
-    where = {name: found[found.index(name) + 1] for name in ("ip", "port")}
-    patient.url = f"redis://{where['ip']}:{where['port']}"
 
 
 def go_to_replica(patient: Patient) -> None:

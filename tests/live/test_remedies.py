@@ -39,6 +39,7 @@ CASES = [
     pytest.param((start, fault), id=f"{name}-{fault.name.replace(' ', '-')}")
     for name, start in STARTS.items()
     for fault in FAULTS
+    if fault.is_on(name)
 ]
 
 
@@ -89,8 +90,8 @@ def tried_on(patient):
     return f"{redis.engine.value} {redis.version}"
 
 
-@pytest.mark.parametrize("start", PINNED.values(), ids=PINNED)
-def test_the_proof_tells_of_every_remedy_tried_here(start):
+@pytest.mark.parametrize(("name", "start"), PINNED.items(), ids=PINNED)
+def test_the_proof_tells_of_every_remedy_tried_here(name, start):
     with ExitStack() as with_it:
         server = with_it.enter_context(start())
         redis = Patient(server, FAULTS[0], server.url, with_it, start).read().redis
@@ -101,4 +102,5 @@ def test_the_proof_tells_of_every_remedy_tried_here(start):
         if redis.version in makes.get(redis.engine, ())
     }
 
-    assert told == {(fault.rule, fault.cause) for fault in FAULTS}, "run make proof"
+    tried = {(fault.rule, fault.cause) for fault in FAULTS if fault.is_on(name)}
+    assert told == tried, "run make proof"

@@ -1,10 +1,12 @@
 """The servers that other tests start are what they say."""
 
 import ssl
+from dataclasses import replace
 
 import pytest
 import redis as client
 
+from run.children import ChildEndedError
 from tests import servers
 
 pytestmark = pytest.mark.live
@@ -52,3 +54,11 @@ def test_a_stopped_server_comes_back_on_its_port():
         assert server.url == url
         with client.Redis.from_url(url) as connection:
             assert connection.ping() is True
+
+
+def test_a_server_is_not_taken_for_another_that_has_its_port():
+    with servers.redis() as first:
+        second = replace(first, running=None)
+
+        with pytest.raises(ChildEndedError, match="somebody else listens on port"):
+            second.start()
