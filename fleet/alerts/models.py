@@ -306,6 +306,16 @@ class PortalAlarm(models.Model):
         return self.text
 
 
+class Turn(models.Model):
+    """When one of our tasks last came to its end, by its name: routing, sending."""
+
+    name = models.CharField(primary_key=True, max_length=20)
+    ended_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def new_message_id() -> str:
     """Make a Message-ID in the domain mail is sent from, once per mail. Source: RFC 5322 3.6.4."""
     return f"<{uuid.uuid4().hex}@{settings.MAIL_DOMAIN}>"

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 from celery import shared_task
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from fleet.alerts import alarms, gather, periodic, reminders, route, send, watch
+from fleet.alerts import alarms, gather, periodic, reminders, route, send, turns, watch
+from fleet.registry.outage import database_may_fail
 
 logger = logging.getLogger(__name__)
 # A sender gives its thread back after so long; the next tick goes on. Ours.
 TURN_S: Final = 20.0
-
-
-@contextmanager
-def database_may_fail(what: str) -> Iterator[None]:
-    """End quietly, with one line, when the database is away: nothing is lost, the next turn does it."""
-    close_old_connections()
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        line = str(error).strip().split("\n", 1)[0]
-        logger.error("%s not done, database away: %s", what, line)  # noqa: TRY400  no traceback wanted
 
 
 @shared_task(ignore_result=True)
@@ -37,6 +26,7 @@ def tell() -> None:
     with database_may_fail("routing"):
         route.route(timezone.now())
         gather.gather(timezone.now())
+        turns.ended("routing", timezone.now())
 
 
 @shared_task(ignore_result=True)
@@ -46,6 +36,7 @@ def send_mails() -> None:
         end = time.monotonic() + TURN_S
         while time.monotonic() < end and send.send_one(timezone.now):
             pass
+        turns.ended("sending", timezone.now())
 
 
 @shared_task(ignore_result=True)

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from celery import shared_task
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from fleet.backups import schedule
 from fleet.backups.jobs import Lease, take
 from fleet.backups.models import BackupJob
 from fleet.backups.work import MOST, do, fail, slot
+from fleet.registry.outage import database_may_fail
 
 logger = logging.getLogger(__name__)
 # A worker gives its thread back after so long; the next message goes on. Ours.
 TURN_S: Final = 60.0
 EXPIRES_S: Final = 5
-
-
-@contextmanager
-def database_may_fail(what: str) -> Iterator[None]:
-    """End quietly, with one line, when the database is away: the leases run out and it is done again."""
-    close_old_connections()
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        line = str(error).strip().split("\n", 1)[0]
-        logger.error("%s not done, database away: %s", what, line)  # noqa: TRY400  no traceback wanted
 
 
 @shared_task(ignore_result=True)

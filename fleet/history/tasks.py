@@ -10,7 +10,8 @@ from django.db import connection
 from django.utils import timezone
 
 from fleet.history.retention import keep
-from fleet.registry.models import FleetSettings
+from fleet.registry.current import fleet_settings
+from fleet.registry.outage import database_may_fail
 
 EXPIRES_S: Final = 3000
 
@@ -18,10 +19,11 @@ EXPIRES_S: Final = 3000
 @shared_task(ignore_result=True)
 def keep_history() -> None:
     """Make the coming partitions, roll closed days up, drop what is past retention. Safe to run twice."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (database_now,) = cursor.fetchone()
-    keep(timezone.now(), database_now, FleetSettings.objects.first() or FleetSettings())
+    with database_may_fail("history"):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            (database_now,) = cursor.fetchone()
+        keep(timezone.now(), database_now, fleet_settings())
 
 
 def keep_at_start(**_signal: Any) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import gc
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutdown
-from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
 from fleet.inspections.blind import check_oneself, suspect
@@ -24,23 +21,12 @@ from fleet.inspections.run import inspect, stop_room
 from fleet.inspections.standing import keep_standing
 from fleet.inspections.unverified import mark_unverified
 from fleet.inspections.waive import sweep
+from fleet.registry.outage import database_may_fail
 
-logger = logging.getLogger(__name__)
 EXPIRES_S = 60
 TEST_EXPIRES_S = 20
 SELF_CHECK_EXPIRES_S = 10  # then it is sent again
 DRY_RUN_EXPIRES_S = 25  # then it is sent again
-
-
-@contextmanager
-def database_may_fail(what: str) -> Iterator[None]:
-    """End quietly, with one line, when the database is away: the leases run out and it is done again."""
-    close_old_connections()
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        line = str(error).strip().split("\n", 1)[0]
-        logger.error("%s not done, database away: %s", what, line)  # noqa: TRY400  no traceback wanted
 
 
 @shared_task(ignore_result=True)

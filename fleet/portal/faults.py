@@ -123,6 +123,13 @@ def outbox(lag: Lag, now: datetime) -> Iterator[Fault]:
             text % values,
             gettext("Read the last error in the log of deliveries, and the workers' logs."),
         )
+    if lag.is_untold(now) and lag.told_at is not None:
+        text = gettext("Nobody has routed or sent mail for %(age)s.")
+        yield Fault(
+            "outbox.untended",
+            text % {"age": long_age((now - lag.told_at).total_seconds())},
+            gettext("Restart the workers of the control queue; their logs say what they hang in."),
+        )
 
 
 def without_partitions(now: datetime) -> Iterator[Fault]:

@@ -17,7 +17,7 @@ from fleet.registry.intervals import Intervals, interval_s
 # Source: design §6, a good cycle: the oldest lag at most three intervals, the outbox at most 10 min.
 LAG_INTERVALS: Final = 3
 OUTBOX: Final = timedelta(minutes=10)
-# The watch looks every 30 s; a worker that restarts may miss a few.
+# The watch looks every 30 s, mail is routed and sent every 5 s; a worker that restarts may miss a few.
 WATCHED_WITHIN: Final = timedelta(minutes=3)
 
 
@@ -57,7 +57,7 @@ SELECT (SELECT min(at) FROM findings_transition WHERE routed_at IS NULL),
         (SELECT coalesce(max(sent_at), '-infinity') AS at FROM alerts_mail
          WHERE made_at > %(now)s - interval '1 day') taken
      WHERE state IN ('waiting', 'leased')),
-    (SELECT watched_at FROM portal_pulse)
+    (SELECT watched_at FROM portal_pulse), (SELECT min(ended_at) FROM alerts_turn)
 """
 
 
@@ -90,17 +90,25 @@ class ZoneLag:
 
 @dataclass(frozen=True)
 class Lag:
-    """How late everything is; None = nothing waits, or the watch never ran."""
+    """How late everything is; None = nothing waits, or the watch, or what tells people, never ran.
+
+    told_at is when routing and sending last came to their ends, the earlier of the two.
+    """
 
     zones: tuple[ZoneLag, ...]
     unrouted_since: datetime | None
     unsent_since: datetime | None
     watched_at: datetime | None
+    told_at: datetime | None = None
 
     def outbox_age(self, now: datetime) -> timedelta:
         """Give how long the oldest transition or mail has been overdue."""
         waiting = [at for at in (self.unrouted_since, self.unsent_since) if at is not None]
         return max([timedelta(), *(now - at for at in waiting)])
+
+    def is_untold(self, now: datetime) -> bool:
+        """Tell whether mail is no longer routed or sent, whether or not there is any."""
+        return self.told_at is not None and now - self.told_at > WATCHED_WITHIN
 
     def complaints(self, now: datetime) -> list[str]:
         """Say, without details, what keeps this from being a good cycle."""
@@ -111,6 +119,8 @@ class Lag:
             found.append("outbox late")
         if self.watched_at is not None and now - self.watched_at > WATCHED_WITHIN:
             found.append("nobody watches")
+        if self.is_untold(now):
+            found.append("nobody sends")
         return found
 
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
 from celery import shared_task
-from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils import timezone
 
 from fleet.portal.watch import watch
-
-logger = logging.getLogger(__name__)
+from fleet.registry.outage import database_may_fail
 
 
 @shared_task(ignore_result=True)
 def watch_portal() -> None:
     """Look at the portal itself. Safe to run twice; without a database it is silent, and so noticed."""
-    close_old_connections()
-    try:
+    with database_may_fail("watch"):
         watch(timezone.now())
-    except (OperationalError, InterfaceError) as error:
-        line = str(error).strip().split("\n", 1)[0]
-        logger.error("watch not done, database away: %s", line)  # noqa: TRY400  no traceback wanted

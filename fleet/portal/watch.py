@@ -31,6 +31,7 @@ OURS: Final = (
     ".no-worker",
     ".blind",
     ".late",
+    "outbox.",
     "history.partitions",
     "disk.",
     "keys.mismatch",

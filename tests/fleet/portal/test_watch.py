@@ -7,6 +7,7 @@ from threading import Thread
 import pytest
 from django.db import connection
 
+from fleet.alerts import turns
 from fleet.alerts.models import Channel, Mail, PortalAlarm, new_message_id
 from fleet.findings.models import Transition
 from fleet.history import partitions
@@ -155,6 +156,37 @@ def test_a_transition_that_nobody_routed_is_an_outbox_too_old(age, late):
 
     assert ("outbox.late" in alarms()) is late
     assert complaints() == (["outbox late"] if late else [])
+
+
+def test_an_outbox_that_is_empty_again_is_no_alarm():
+    make_finding(pair())
+    Transition.objects.update(at=NOW - 11 * MINUTE)
+    watch(NOW)
+    Transition.objects.update(routed_at=NOW)
+
+    watch(NOW + SECOND)
+
+    assert alarms() == {}
+
+
+@pytest.mark.parametrize("still", ["routing", "sending"])
+def test_routing_and_sending_that_came_to_no_end_for_three_minutes_are_told(switch, still):
+    """Also where nothing waits to be sent: whoever would be told of the next fault is not."""
+    for name in ("routing", "sending"):
+        turns.ended(name, NOW - 2 * MINUTE)
+    watch(NOW + MINUTE)
+    assert (alarms(), complaints(NOW + MINUTE), len(switch.calls)) == ({}, [], 1)
+
+    turns.ended(still, NOW + 2 * MINUTE)
+    at = NOW + 2 * MINUTE + SECOND
+    watch(at)
+
+    assert alarms() == {"outbox.untended": "Nobody has routed or sent mail for 4\u202fmin."}
+    assert (complaints(at), len(switch.calls)) == (["nobody sends"], 1)
+    for name in ("routing", "sending"):
+        turns.ended(name, at)
+    watch(at)
+    assert (alarms(), complaints(at), len(switch.calls)) == ({}, [], 2)
 
 
 def mail(**fields):
