@@ -4,15 +4,11 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from ipaddress import ip_address
-from typing import Any, Final, Literal
+from dataclasses import replace
+from typing import Any, Final
 
 import hiredis
 
-from checks.address import RedisAddress
-from checks.egress import EgressRules, Network
 from checks.facts import NOT_READ, Engine, Missing, RedisFacts, RoundTrips
 from checks.probes.account import account_text, read_account, read_undeclared
 from checks.probes.acl import acl_line as acl_line  # where the pages and the README look
@@ -21,7 +17,6 @@ from checks.probes.engines import of_hello, of_host
 from checks.probes.redis_commands import (
     ACL_RIGHT,
     CLIENT_LIST,
-    CLIENT_NAME,
     CLUSTER_INFO,
     HEALTH,
     HEALTH_CONFIG,
@@ -49,10 +44,15 @@ from checks.probes.redis_config import (
 )
 from checks.probes.redis_info import Fields, read_info, without_info
 from checks.probes.redis_queues import BILLED, read_queues
+from checks.probes.redis_target import VERIFIED as VERIFIED
+from checks.probes.redis_target import LastSeen as LastSeen
+from checks.probes.redis_target import Raw as Raw
+from checks.probes.redis_target import RedisReading as RedisReading
+from checks.probes.redis_target import RedisTarget as RedisTarget
+from checks.probes.redis_target import endpoint, password_of, path_of
 from checks.probes.replies import Reply, classify, safe_text
-from checks.probes.tls import Tls
 from checks.probes.trips import round_trips
-from checks.probes.wire import Endpoint, Wire, WireError, connect
+from checks.probes.wire import Wire, WireError, connect
 from checks.rule import Cadence
 
 # Over these no CLIENT LIST: at 350 bytes a line it would outgrow what we take (8 MiB).
@@ -61,55 +61,6 @@ RAW_LIMIT = 65_536
 MAX_INFO_BYTES = 262_144  # taking more apart would hold up the other visits
 # Resolving and connecting, 2 s each, and a TLS handshake of 3 s.
 CONNECT_S: Final = 7.0
-Raw = tuple[tuple[str, str], ...]
-VERIFIED: Final = Tls()
-DEFAULT_RULES: Final = EgressRules()
-
-
-@dataclass(frozen=True, slots=True)
-class LastSeen:
-    """What the last visit saw, so that this one can tell a restart or workers that left."""
-
-    run_id: str
-    blocked_clients: int
-
-
-@dataclass(frozen=True, slots=True)
-class RedisTarget:
-    """One server to visit. The password is this one, else the address's own.
-
-    own_networks are those that the operator declares as private, whatever their addresses look
-    like. sentinels are asked for the primary of that name where some are registered. queue_prefix
-    is EmailEngine's key prefix, "" for none; None where its queues are not to be read.
-    """
-
-    address: RedisAddress
-    password: str = field(default="", repr=False)
-    tls: Tls = VERIFIED
-    rules: EgressRules = DEFAULT_RULES
-    timeout_s: float = 5.0
-    pings: int = 10
-    client_name: str = CLIENT_NAME
-    queue_prefix: str | None = None
-    own_networks: tuple[Network, ...] = ()
-    sentinels: tuple[Endpoint, ...] = ()
-    sentinel_master: str = ""
-    last: LastSeen | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RedisReading:
-    """What a visit brought: the facts, the texts they were read from, and how it went.
-
-    widened: the persistence cadence was read although it was not due. is_connected: a
-    connection came about, so that a Missing is the server's own doing, not the network's.
-    """
-
-    facts: RedisFacts | Missing
-    raw: Raw = ()
-    widened: bool = False
-    is_connected: bool = False
-    duration_s: float = 0.0
 
 
 async def probe_redis(target: RedisTarget, cadences: AbstractSet[Cadence]) -> RedisReading:
@@ -129,7 +80,7 @@ async def probe_redis(target: RedisTarget, cadences: AbstractSet[Cadence]) -> Re
     except WireError as error:
         facts = Missing(error.reason, _safe(target, str(error)))
     except TimeoutError:
-        facts = Missing("timeout", visit.too_late())
+        facts = visit.cut_short()
     return RedisReading(
         facts,
         tuple(visit.raw),
@@ -151,6 +102,9 @@ class _Visit:
         self._info_said: Missing | None = None
         self._signed_in: Missing | None = None
         self._nobody_said: bool | Missing = NOT_READ
+        self._wire: Wire | None = None
+        self._ping: str | Missing | None = None  # None = not answered yet
+        self._asked: list[Command] = []  # of the second batch
         self.raw: list[tuple[str, str]] = []
         self._reads_persistence = False
         self.is_widened = False
@@ -161,9 +115,9 @@ class _Visit:
         target = self._target
         async with (
             asyncio.timeout(CONNECT_S) as clock,
-            connect(_endpoint(target), target.rules) as wire,
+            connect(endpoint(target), target.rules) as wire,
         ):
-            self.is_connected = True
+            self.is_connected, self._wire = True, wire
             clock.reschedule(asyncio.get_running_loop().time() + target.timeout_s)
             facts = await self._read(wire)
         if isinstance(facts, Missing) or not self._reads_persistence:
@@ -174,22 +128,51 @@ class _Visit:
         """Ask what wants a connection of its own, now that ours is closed."""
         target = self._target
         openly: bool | Missing
-        if auth(self._address.user, _password(target)) is None:
+        if auth(self._address.user, password_of(target)) is None:
             # We signed in as nobody ourselves: that answer tells.
             openly = self._nobody_said
         else:
-            openly = await ask_openly(_endpoint(target), target.rules)
+            openly = await ask_openly(endpoint(target), target.rules)
         sentinels = await ask_sentinels(target.sentinels, target.sentinel_master, target.rules)
         return replace(facts, is_open=openly, sentinels=sentinels)
 
-    def too_late(self) -> str:
+    def cut_short(self) -> RedisFacts | Missing:
+        """Give what came about before the time was up.
+
+        A server that loads its dataset answers every few seconds at most: that it said so counts,
+        and what it was asked after that is refused for the same reason.
+        """
+        said = self._heard() if self._ping is None else self._ping
+        if not isinstance(said, Missing) or said.reason not in BETWEEN_WORK or self._wire is None:
+            return Missing("timeout", self._too_late())
+        if self._engine is Engine.UNKNOWN:
+            return said
+        late = f"{said.text}; no further answer came within {self._target.timeout_s:g} s"
+        for command in self._asked:
+            self._take(command, hiredis.ReplyError(late))
+        missing = Missing(said.reason, late)
+        if self._reads_queues():
+            self._fields |= {"queues": missing, "deliveries": missing}
+        if Cadence.LATENCY in self._cadences:
+            self._fields["round_trips"] = missing
+        return self._facts(self._wire, said)
+
+    def _heard(self) -> Missing | None:
+        """Find in a batch that was not answered to its end why it was not; None = it does not say."""
+        for reply in () if self._wire is None else self._wire.heard:
+            reason = classify(str(reply)) if isinstance(reply, hiredis.ReplyError) else None
+            if reason in BETWEEN_WORK:
+                return Missing(reason, safe_text(str(reply)))
+        return None
+
+    def _too_late(self) -> str:
         """Say what did not happen in time."""
         if self.is_connected:
             return f"connected, but no full answer within {self._target.timeout_s:g} s"
         return f"no connection within {CONNECT_S:g} s"
 
     async def _read(self, wire: Wire) -> RedisFacts | Missing:
-        ping = await self._read_health(wire)
+        self._ping = ping = await self._read_health(wire)
         if isinstance(ping, Missing) and self._is_shut(ping):
             return self._signed_in or ping
         await self._read_more(wire)
@@ -197,6 +180,9 @@ class _Visit:
             self._fields |= await self._read_queues(wire)
         if Cadence.LATENCY in self._cadences:
             self._fields["round_trips"] = await self._measure(wire, ping)
+        return self._facts(wire, ping)
+
+    def _facts(self, wire: Wire, ping: str | Missing) -> RedisFacts:
         return RedisFacts(
             host=self._address.host or self._address.path,
             port=self._address.port,
@@ -235,7 +221,7 @@ class _Visit:
 
     def _greeting(self) -> list[bytes]:
         target = self._target
-        signing_in = auth(self._address.user, _password(target))
+        signing_in = auth(self._address.user, password_of(target))
         naming = set_name(target.client_name)
         return [naming] if signing_in is None else [signing_in, naming]
 
@@ -268,10 +254,11 @@ class _Visit:
 
     async def _read_more(self, wire: Wire) -> None:
         """Send, in one more batch, what is due beyond health or what INFO left open."""
-        commands = self._wanted()
+        self._asked = commands = self._wanted()
         if not commands:
             return
         replies = await wire.pipeline([command.encoded for command in commands])
+        self._asked = []
         for command, reply in zip(commands, replies, strict=True):
             self._take(command, reply)
 
@@ -333,47 +320,21 @@ class _Visit:
 
     async def _measure(self, wire: Wire, ping: str | Missing) -> RoundTrips | Missing:
         """Measure round trips, unless the server answers PING only between other work."""
-        if isinstance(ping, Missing) and ping.reason in ("loading", "busy"):
+        if isinstance(ping, Missing) and ping.reason in BETWEEN_WORK:
             return ping
         pings = await wire.ping(times=self._target.pings)
         return round_trips(pings, wire) if pings.rtts_us else NOT_READ
 
 
+# Who refuses for these answers only now and then.
+BETWEEN_WORK: Final = frozenset({"loading", "busy"})
 HEALTH_BYTES: Final = tuple(command.encoded for command in HEALTH)
 # What a server refuses everything for; others, such as MISCONF and NOPERM, may concern PING alone.
 SHUT: Final = frozenset({"auth", "busy", "loading", "protected_mode", "max_clients", "protocol"})
 
 
-@lru_cache(maxsize=65_536)
-def path_of(
-    address: str, own_networks: tuple[Network, ...] = ()
-) -> Literal["unix", "loopback", "private", "public"]:
-    """Say what kind of path leads to the address that was connected to.
-
-    own_networks count as private, as their operator declares them.
-    """
-    if address.startswith("/"):
-        return "unix"
-    parsed = ip_address(address)
-    if parsed.is_loopback:
-        return "loopback"
-    is_own = any(parsed in network for network in own_networks)
-    return "public" if parsed.is_global and not is_own else "private"
-
-
-def _endpoint(target: RedisTarget) -> Endpoint:
-    address = target.address
-    if address.path:
-        return Endpoint(port=0, unix_path=address.path)
-    return Endpoint(address.host, address.port, tls=target.tls if address.is_tls else None)
-
-
-def _password(target: RedisTarget) -> str:
-    return target.password or target.address.password
-
-
 def _safe(target: RedisTarget, text: str) -> str:
-    return safe_text(text, (_password(target),))
+    return safe_text(text, (password_of(target),))
 
 
 def _pong(reply: Reply) -> str | Missing:

@@ -181,6 +181,11 @@ class Wire:
         refused = [reply for reply in self._replies if isinstance(reply, hiredis.ReplyError)]
         return measured(self._samples[1:], safe_text(str(refused[-1])) if refused else None)
 
+    @property
+    def heard(self) -> Sequence[Reply]:
+        """The replies to the last pipeline, also where its end was not awaited."""
+        return self._replies
+
     def tcp_info(self) -> TcpInfo | None:
         """Return the kernel's view of the path; None for a unix socket."""
         return tcp_info(self._sock)

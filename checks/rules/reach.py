@@ -77,6 +77,10 @@ CONNECTION = Remediation(
     now=(
         "On {host}: see that Redis runs and listens on the registered address and port.",
         "From {origin}: see that the name resolves and that no firewall drops the connection.",
+        (
+            "If it takes connections and says nothing, read its log: it loads a large dataset, or its "
+            "disk or a long command holds it up."
+        ),
     ),
     durable="Let the system start Redis at boot and after a crash, and keep the firewall rule.",
     verify=_PING,

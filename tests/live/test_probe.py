@@ -247,6 +247,28 @@ def test_a_server_that_loads_its_data():
     assert facts.save == ()
 
 
+@pytest.mark.parametrize("start", [servers.redis, servers.system_redis, servers.valkey])
+def test_a_server_that_answers_once_a_second_while_it_loads(start):
+    """Our second batch is answered too late: what the first one said counts all the same."""
+    with start("save", "", "rdbcompression", "no") as server:
+        with talking(server) as guest:
+            guest.mset({f"key:{number}": "x" * 10_000 for number in range(1_500)})
+            guest.save()
+        server.stop()
+        # It looks up every 2 MB, of 200 keys.
+        argv = [*server.child.argv, "--key-load-delay", "5000"]
+        server.child = replace(server.child, argv=argv)
+        server.start()
+        facts = until(lambda: was_cut_short(read(server, timeout_s=1.4)))
+
+    assert (facts.ping.reason, facts.is_loading) == ("loading", True)
+    assert "no further answer came within 1.4 s" in facts.save.text
+
+
+def was_cut_short(facts):
+    return facts if not isinstance(facts, Missing) and isinstance(facts.save, Missing) else None
+
+
 def is_loading(facts):
     found = not isinstance(facts, Missing) and facts.ping != "PONG"
     return facts if found and facts.ping.reason == "loading" else None

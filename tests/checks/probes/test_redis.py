@@ -12,8 +12,9 @@ from checks.address import RedisAddress
 from checks.egress import EgressRules
 from checks.facts import NOT_READ, Account, Engine, Missing, RedisFacts
 from checks.probes import acl
-from checks.probes.redis import LastSeen, RedisTarget, acl_line, path_of, probe_redis
+from checks.probes.redis import LastSeen, RedisTarget, acl_line, probe_redis
 from checks.probes.redis_commands import ALL, RIGHTS
+from checks.probes.redis_target import path_of
 from checks.rule import Cadence
 from tests.loopback import saying, serving
 from tests.replaying import CAPTURES, OK, answer, captured, read_replies
@@ -305,6 +306,42 @@ def test_a_server_that_hangs_half_way():
             connection.sendall(b"".join(replies_to(data, server)))
 
     assert visit(talk, PERSISTENCE, timeout_s=0.3).facts.reason == "timeout"
+
+
+LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
+SAID = "LOADING Redis is loading the dataset in memory"
+
+
+def test_a_server_that_loads_and_answers_the_first_batch_alone_is_loading():
+    def talk(connection):
+        server = Recorder(PING=LOADING, INFO=with_info(loading=1))
+        connection.sendall(b"".join(replies_to(connection.recv(65_536), server)))
+        connection.recv(65_536)
+        time.sleep(3)
+
+    every = PERSISTENCE | {Cadence.LATENCY}
+    facts = visit(talk, every, timeout_s=0.3, queue_prefix="").facts
+
+    assert facts.ping == Missing("loading", SAID)
+    assert (facts.is_loading, facts.version) == (True, "7.0.15")
+    late = f"{SAID}; no further answer came within 0.3 s"
+    assert facts.save == Missing("loading", f"CONFIG GET save is refused: {late}")
+    assert facts.bull_clients == Missing("loading", f"CLIENT LIST is refused: {late}")
+    assert facts.account.reason == "loading"
+    assert facts.queues == facts.deliveries == facts.round_trips == Missing("loading", late)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [(LOADING, "loading"), (b"-BUSY Redis is busy running a script.\r\n", "busy")],
+)
+def test_a_server_that_says_why_and_falls_silent_is_believed(said, reason):
+    def talk(connection):
+        connection.recv(65_536)
+        connection.sendall(OK + said)  # CLIENT SETNAME, PING; never INFO
+        time.sleep(3)
+
+    assert visit(talk, PERSISTENCE, timeout_s=0.3).facts.reason == reason
 
 
 def replies_to(data, server):
