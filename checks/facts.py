@@ -170,6 +170,7 @@ class RedisFacts:
     rdb_last_cow_bytes: int | Missing = NOT_READ
     current_cow_peak_bytes: int | Missing = NOT_READ
     aof_enabled: bool | Missing = NOT_READ
+    aof_rewrite_in_progress: bool | Missing = NOT_READ
     aof_last_write_status: str | Missing = NOT_READ
     aof_last_bgrewrite_status: str | Missing = NOT_READ
     aof_delayed_fsync: int | Missing = NOT_READ

@@ -43,6 +43,12 @@ BACKUP_ROOTS: list[str] = env.list("BACKUP_ROOTS", default=[])
 # Certificates (PEM) to trust, instead of the usual ones, where a bucket's endpoint is https://.
 BUCKET_CA_FILE: str = env.str("BUCKET_CA_FILE", default="")
 
+# Where pulled copies are kept; each worker that pulls writes there, web processes read there for
+# downloads. Empty: only to buckets.
+PULL_FOLDER: str = env.str("PULL_FOLDER", default="")
+# How many pulls may be under way in a zone at once.
+PULLS_PER_ZONE: int = env.int("PULLS_PER_ZONE", default=1)
+
 # The worker's own probe zone and name.
 ZONE: str = env.str("ZONE", default="local")
 WORKER_NAME: str = env.str("WORKER_NAME", default=f"{socket.gethostname()}-{ZONE}")

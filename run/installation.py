@@ -25,6 +25,7 @@ def environment(folders: Folders, host: str, port: int) -> dict[str, str]:
         "ALLOWED_HOSTS": portal.allowed_hosts(host),
         "STATIC_ROOT": str(folders.home / "static"),
         "DATA_FOLDER": str(folders.home),
+        "PULL_FOLDER": str(folders.home / "pulls"),
         "STATICFILES_STORAGE": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
     }
     return {

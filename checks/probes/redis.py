@@ -29,7 +29,6 @@ from checks.probes.redis_commands import (
     Command,
     auth,
     get_user,
-    set_name,
 )
 from checks.probes.redis_config import (
     CONFIG_FIELDS,
@@ -49,7 +48,7 @@ from checks.probes.redis_target import LastSeen as LastSeen
 from checks.probes.redis_target import Raw as Raw
 from checks.probes.redis_target import RedisReading as RedisReading
 from checks.probes.redis_target import RedisTarget as RedisTarget
-from checks.probes.redis_target import endpoint, password_of, path_of
+from checks.probes.redis_target import endpoint, greeting, password_of, path_of
 from checks.probes.replies import Reply, classify, safe_text
 from checks.probes.trips import round_trips
 from checks.probes.wire import Wire, WireError, connect
@@ -209,7 +208,7 @@ class _Visit:
 
     async def _read_health(self, wire: Wire) -> str | Missing:
         """Sign in and send the batch of every visit; return what PING said."""
-        before = self._greeting()
+        before = greeting(self._target)
         replies = await wire.pipeline([*before, *HEALTH_BYTES])
         if len(before) > 1:
             self._signed_in = _auth_refusal(self._target, replies[0])
@@ -218,12 +217,6 @@ class _Visit:
         self._take_info(info)
         self._take_config(HEALTH_CONFIG, config)
         return _pong(ping)
-
-    def _greeting(self) -> list[bytes]:
-        target = self._target
-        signing_in = auth(self._address.user, password_of(target))
-        naming = set_name(target.client_name)
-        return [naming] if signing_in is None else [signing_in, naming]
 
     def _is_shut(self, ping: Missing) -> bool:
         """Tell whether the server refused INFO too, or answers nothing like it: no facts then."""

@@ -62,6 +62,7 @@ CLAIMS: tuple[tuple[str, bytes], ...] = (
     ("is_loading", b"loading"),
     ("rdb_bgsave_in_progress", b"rdb_bgsave_in_progress"),
     ("aof_enabled", b"aof_enabled"),
+    ("aof_rewrite_in_progress", b"aof_rewrite_in_progress"),
 )
 # INFO has these only in the state they belong to, or while something is configured.
 SOMETIMES: tuple[tuple[str, bytes, Missing], ...] = (

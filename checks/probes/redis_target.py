@@ -8,7 +8,7 @@ from typing import Final, Literal
 from checks.address import RedisAddress
 from checks.egress import EgressRules, Network
 from checks.facts import Missing, RedisFacts
-from checks.probes.redis_commands import CLIENT_NAME
+from checks.probes.redis_commands import CLIENT_NAME, auth, set_name
 from checks.probes.tls import Tls
 from checks.probes.wire import Endpoint
 
@@ -81,10 +81,18 @@ def path_of(
 
 
 def endpoint(target: RedisTarget) -> Endpoint:
+    """Say where a target listens."""
     address = target.address
     if address.path:
         return Endpoint(port=0, unix_path=address.path)
     return Endpoint(address.host, address.port, tls=target.tls if address.is_tls else None)
+
+
+def greeting(target: RedisTarget) -> list[bytes]:
+    """Encode what comes first on a connection: who we are, and its name."""
+    signing_in = auth(target.address.user, password_of(target))
+    naming = set_name(target.client_name)
+    return [naming] if signing_in is None else [signing_in, naming]
 
 
 def password_of(target: RedisTarget) -> str:

@@ -90,16 +90,18 @@ def pulling(
     bounds: PullBounds,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
+    waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[Incoming]:
     """Ask for a full synchronisation; give what arrives, and close at once when the block ends.
 
     Blocks its thread: meant for a job's own. Costs the server a fork and a snapshot, on its disk
-    where its repl-diskless-sync is off; that resets what INFO tells of its own saves. Raises
-    PullError, from `pieces` too.
+    where its repl-diskless-sync is off; that resets what INFO tells of its own saves. `waiting`
+    is called each time that the server says that it is not ready yet. Raises PullError, from
+    `pieces` too.
     """
     ends_at = clock() + bounds.within_s
     with closing(_connected(target)) as sock:
-        line = _Line(sock, bounds, ends_at, clock)
+        line = _Line(sock, bounds, ends_at, clock, waiting)
         header = _ask(line, target)
         yield Incoming(line, header, pause)
 
@@ -174,10 +176,16 @@ class _Line:
     """A connected socket under a deadline: bytes and lines, or a PullError."""
 
     def __init__(
-        self, sock: socket.socket, bounds: PullBounds, ends_at: float, clock: Callable[[], float]
+        self,
+        sock: socket.socket,
+        bounds: PullBounds,
+        ends_at: float,
+        clock: Callable[[], float],
+        waiting: Callable[[], None],
     ) -> None:
         self.bounds = bounds
         self.clock = clock
+        self._waiting = waiting
         self._sock = sock
         self._ends_at = ends_at
         self._left = b""
@@ -216,6 +224,7 @@ class _Line:
             line, _, self._left = self._left.partition(b"\n")
             if line := line.rstrip(b"\r"):
                 return line
+            self._waiting()
 
     def _patience_s(self) -> float:
         left_s = self._ends_at - self.clock()

@@ -65,9 +65,10 @@ def check_endpoint(text: str) -> None:
 class Bucket:
     """The objects of one bucket below a prefix that are copies of a pair."""
 
-    def __init__(self, source: BackupSource) -> None:
+    def __init__(self, source: BackupSource, below: str = "") -> None:
+        """Look below the source's prefix and `below`, which no tenant names."""
         self._source = source
-        self._prefix = fill(source.prefix, source.target)
+        self.prefix = fill(source.prefix, source.target) + below
         self._pattern = fill(source.name_pattern, source.target) or "*"
 
     @cached_property
@@ -106,7 +107,7 @@ class Bucket:
 
     def _listed(self, operation: str, key: str) -> list[Seen]:
         pages = self.client.get_paginator(operation).paginate(
-            Bucket=self._source.bucket, Prefix=self._prefix
+            Bucket=self._source.bucket, Prefix=self.prefix
         )
         objects = (one for page in pages for one in page.get(key, ()))
         copies = (seen for one in objects if (seen := self._seen(one)))

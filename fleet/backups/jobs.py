@@ -145,6 +145,12 @@ def renew(lease: Lease, now: datetime, done_bytes: int, total_bytes: int | None 
         raise Cancelled(f"job {lease.job_id} was cancelled")
 
 
+def is_live(lease: Lease, now: datetime) -> bool:
+    """Say whether an attempt may still be under way."""
+    held = BackupJob.objects.filter(pk=lease.job_id, claim=lease.claim, state=State.LEASED)
+    return held.filter(lease_until__gt=now).exists()
+
+
 class Holding:
     """A lease that is renewed as work goes on: call `at` with each piece, it renews every 15 s."""
 

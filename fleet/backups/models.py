@@ -72,6 +72,9 @@ class BackupSource(models.Model):
     last_text = models.TextField(blank=True, editable=False)
     next_due_at = models.DateTimeField(null=True, editable=False)  # null: due now
     run_started_at = models.DateTimeField(null=True, editable=False)  # a heartbeat's start signal
+    # When our last pull may have made the server save, by the server's clock; no end: not ended well.
+    pull_began_at = models.DateTimeField(null=True, editable=False)
+    pull_ended_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     history = HistoricalRecords(
         excluded_fields=[
@@ -83,6 +86,8 @@ class BackupSource(models.Model):
             "last_text",
             "next_due_at",
             "run_started_at",
+            "pull_began_at",
+            "pull_ended_at",
         ]
     )
 
@@ -177,7 +182,8 @@ class Artefact(models.Model):
     server_version = models.CharField(max_length=40, blank=True)
     keys = models.JSONField(default=dict)
     duration_ms = models.BigIntegerField(null=True)  # the pull's, or what a heartbeat told
-    # What Redis felt of our pull: PING round trips beside it
+    # What Redis felt of our pull: PING round trips before it and beside it
+    pull_ping_idle_us = models.IntegerField(null=True)
     pull_ping_median_us = models.IntegerField(null=True)
     pull_ping_max_us = models.IntegerField(null=True)
 

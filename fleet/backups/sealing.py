@@ -124,7 +124,9 @@ def _is_sound(cipher: AESGCM, chunk: bytes, count: int) -> bool:
 
 
 def _cipher(key: bytes, header: bytes) -> AESGCM:
-    derived = HKDF(SHA256(), length=32, salt=header[17:49], info=b"pairkeeper sealed file " + header)
+    derived = HKDF(
+        SHA256(), length=32, salt=header[17:49], info=b"pairkeeper sealed file " + header
+    )
     return AESGCM(derived.derive(key))
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
-from fleet.backups import verify
+from django.conf import settings
+
+from fleet.backups import pull, verify
 from fleet.backups.jobs import Cancelled, Clock, Lease, Lost, finish, recording
 from fleet.backups.models import BackupJob
 
@@ -17,9 +19,9 @@ Kind = BackupJob.Kind
 Runner = Callable[[BackupJob, Lease, Clock], None]
 
 # A runner does the work, records what it found and finishes its job; it lets Lost and Cancelled pass.
-RUNNERS: Final[Mapping[str, Runner]] = {Kind.VERIFY: verify.run}
+RUNNERS: Final[Mapping[str, Runner]] = {Kind.VERIFY: verify.run, Kind.PULL: pull.run}
 # How many of a kind may be under way in a zone at once.
-MOST: Final[Mapping[str, int]] = {Kind.VERIFY: 16}
+MOST: Final[Mapping[str, int]] = {Kind.VERIFY: 16, Kind.PULL: settings.PULLS_PER_ZONE}
 # Of a process' eight threads, so many do long work: inspections have the others.
 AT_ONCE: Final = 2
 _slots = threading.BoundedSemaphore(AT_ONCE)

@@ -20,10 +20,10 @@ from checks.policy import Policy, PolicyError, Settings
 from checks.probes.pair import implied
 from checks.rule import JSON, ONCE, Cadence, Outcome, Severity, Verdict
 from fleet.findings.models import Finding
-from fleet.inspections.attested import NOTHING_ATTESTED, attested
 from fleet.inspections.load import Home
 from fleet.inspections.models import DryRun, LatestFacts
 from fleet.inspections.terms import terms
+from fleet.registry.attested import NOTHING_ATTESTED, attested
 from fleet.registry.models import Target
 from fleet.registry.policies import Policies, Subject, changed_pairs, read_policies
 

@@ -16,13 +16,13 @@ from checks.probes.redis import LastSeen
 from checks.rule import Cadence
 from fleet.history.growth import growths
 from fleet.inspections import memory
-from fleet.inspections.attested import NOTHING_ATTESTED, attested
 from fleet.inspections.blind import BLIND
 from fleet.inspections.cadences import ALL_BITS, from_bits
 from fleet.inspections.neighbours import neighbourhood
 from fleet.inspections.schedule import LEASE
 from fleet.inspections.targets import Columns, Reach, reach
 from fleet.registry.arrays import rows_of
+from fleet.registry.attested import NOTHING_ATTESTED, attested
 
 Token = tuple[int, int, int]  # target id, claim number, cadence bits: what a message carries
 EMAILENGINE_URL: Final = [one.name for one in fields(Columns)].index("emailengine_url")

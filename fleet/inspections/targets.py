@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from django.conf import settings
 
-from checks.address import AddressError, parse_emailengine_url, parse_endpoint, parse_redis_url
+from checks.address import AddressError, parse_emailengine_url, parse_endpoint
 from checks.egress import Network, networks
 from checks.facts import Engine, Missing
 from checks.probes.emailengine import EmailEngineTarget
 from checks.probes.pair import PairTarget
 from checks.probes.redis import LastSeen, RedisTarget
-from checks.probes.tls import Tls
 from checks.probes.wire import Endpoint
 from fleet.registry.egress import egress_rules
 from fleet.registry.sealed import SecretError, reveal
+from fleet.registry.servers import server_of
 
 PINGS: Final = 10
 SENTINEL_PORT: Final = 26_379
@@ -109,11 +109,15 @@ def _made(columns: Columns) -> Reach:
 
 def redis_target(columns: Columns) -> RedisTarget:
     """Reveal and parse what Redis needs; raises SecretError and AddressError."""
-    return RedisTarget(
-        address=parse_redis_url(columns.redis_url),
-        password=reveal(columns.redis_password),
-        tls=Tls(columns.redis_ca, columns.redis_tls_name, columns.redis_tls_verify),
-        rules=egress_rules(),
+    server = server_of(
+        redis_url=columns.redis_url,
+        redis_password=columns.redis_password,
+        redis_ca=columns.redis_ca,
+        redis_tls_name=columns.redis_tls_name,
+        redis_tls_verify=columns.redis_tls_verify,
+    )
+    return replace(
+        server,
         queue_prefix=columns.emailengine_prefix if columns.emailengine_url else None,
         own_networks=own_networks(),
         sentinels=tuple(map(_sentinel, columns.sentinel_addresses)),

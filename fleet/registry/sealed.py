@@ -6,6 +6,7 @@ turns it into the secret, and only where a connection is made.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from pathlib import Path
@@ -33,6 +34,12 @@ def key_ring() -> MultiFernet:
         return MultiFernet([Fernet(key) for key in settings.FLEET_KEYS])
     except ValueError as error:
         raise SecretError("FLEET_KEYS holds a key that is no Fernet key") from error
+
+
+def ring_keys() -> list[bytes]:
+    """Give the 32 bytes of each key of the ring, newest first, for what is no token; as key_ring()."""
+    key_ring()
+    return [base64.urlsafe_b64decode(key) for key in settings.FLEET_KEYS]
 
 
 def seal(secret: str) -> str:

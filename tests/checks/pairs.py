@@ -86,6 +86,7 @@ REDIS = RedisFacts(
     rdb_last_cow_bytes=8 * MIB,
     current_cow_peak_bytes=0,
     aof_enabled=False,
+    aof_rewrite_in_progress=False,
     aof_last_write_status="ok",
     aof_last_bgrewrite_status="ok",
     aof_delayed_fsync=0,

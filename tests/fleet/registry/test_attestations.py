@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 
 from checks.facts import Attested, Missing
-from fleet.inspections.attested import attested
 from fleet.registry.attestations import Claim, attest_targets, attest_tenant, withdraw
+from fleet.registry.attested import attested
 from fleet.registry.models import Attestation
 from tests.fleet.factories import NOW, make_pair, make_tenant
 
