@@ -17,6 +17,7 @@ from checks.counters import Ring, add, rise, rises, total
 from checks.facts import NOT_READ, EmailEngineFacts, Missing, RedisFacts, Since
 from checks.jobs import Queues, merged
 from checks.past import Past
+from checks.quick import quickly_made
 
 HOUR_S: Final = 3600
 DAY_S: Final = 24 * HOUR_S
@@ -57,6 +58,7 @@ YOUNG_HOUR: Final = Missing("no_history", "watched for less than an hour")
 GAP: Final = Missing("no_history", "the last look is too long ago for a rate")
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What one pair's visits remember; it changes only when something did.

@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from checks.egress import EgressRules, real_path, refusal, unix_refusal
 from checks.gate import connecting
+from checks.quick import quickly_made
 from checks.resolver import resolver
 
 CONNECT_TIMEOUT_S = 2.0
@@ -48,6 +49,7 @@ class DialError(OSError):
         self.is_answer = is_answer
 
 
+@quickly_made
 @dataclass(frozen=True)
 class Dialed:
     """A connected non-blocking socket; whoever asked for it closes it.

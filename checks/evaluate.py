@@ -68,12 +68,13 @@ def evaluate(
     one finding, not twenty. A fault of a rule's own code is raised, not judged.
     """
     unregistered = _unregistered(facts)
+    absent = unread(unregistered) if unregistered else None
     behind = _behind(facts, unregistered)
     verdicts = {}
     for one in policy.due(cadences):
         rule_id = one.rule.id
-        if unregistered and one.is_enabled and rule_id.startswith(EMAILENGINE):
-            verdicts[rule_id] = unread(unregistered)
+        if absent and one.is_enabled and rule_id.startswith(EMAILENGINE):
+            verdicts[rule_id] = absent
         else:
             verdicts[rule_id] = _judged(one, facts if rule_id in OF_REFUSALS else behind)
     return verdicts

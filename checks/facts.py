@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from checks.growth import Growth as Growth
 from checks.makes import ENGINE_LABELS as ENGINE_LABELS
@@ -24,8 +24,10 @@ from checks.missing import Unknown as Unknown
 from checks.missing import known as known
 from checks.missing import or_else as or_else
 from checks.missing import readable as readable
+from checks.quick import quickly_made
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class RoundTrips:
     """PING round trips of one visit, in microseconds, from send to receive stamp.
@@ -57,6 +59,7 @@ class BullClient:
     user: str = ""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Replica:
     """One replica attached to this primary, from INFO replication."""
@@ -117,6 +120,7 @@ class Deliveries:
     covered_s: float
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
     """One visit to one Redis-compatible server.
@@ -219,6 +223,7 @@ class RedisFacts:
     round_trips: RoundTrips | Missing = NOT_READ
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class EmailEngineFacts:
     """One visit to one EmailEngine. stats and metrics fields are NOT_READ between their reads.
@@ -256,6 +261,7 @@ class EmailEngineFacts:
 _FIRST_LOOK = Missing("first_visit", "nothing to compare with yet")
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Since:
     """What the last visits leave behind: recent values, newest last, this visit's not included.
@@ -362,6 +368,7 @@ class FleetFacts:
 _NO_HISTORY = Missing("no_history", "no history of this pair yet")
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Trend:
     """What the pair's past shows beyond the last visits; Missing where it is too young to tell.
@@ -378,6 +385,13 @@ class Trend:
     growth: Growth | Missing = _NO_HISTORY  # of the daily highest used_memory
 
 
+# Nobody attested anything, and the like: made once, for rules ask for them in each visit.
+NOTHING_ATTESTED: Final = Attested()
+NO_FLEET: Final = FleetFacts()
+NO_TREND: Final = Trend()
+
+
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class PairFacts:
     """All that a rule may see of one pair. Nothing else reaches a rule."""
@@ -386,7 +400,7 @@ class PairFacts:
     emailengine: EmailEngineFacts | Missing
     vantage: Vantage | Missing
     since: Since | Missing = field(default=Missing("first_visit", "this is the first visit"))
-    attested: Attested | Missing = field(default=Attested())
+    attested: Attested | Missing = field(default=NOTHING_ATTESTED)
     backup: Missing = field(default=NOT_CONFIGURED)
     trend: Trend | Missing = field(default=_NO_HISTORY)
     fleet: FleetFacts | Missing = field(default=NOT_CONFIGURED)

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Final
 
 from checks.facts import Growth, Missing, RedisFacts, Trend
+from checks.quick import quickly_made
 
 DAY_S: Final = 86_400
 MEMORY_DAYS: Final = 28
@@ -28,6 +29,7 @@ NO_GROWTH: Final = Missing("no_history", "no daily history of this pair yet")
 Steps = tuple[tuple[int, int], ...]  # (number of the step, its highest figure), oldest first
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Past:
     """One pair's past. Steps and days are counted from 1970; times are Unix times, 0 = not so."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from checks.facts import Engine, Missing, PairFacts, Reason, Unknown
+from checks.quick import quickly_made
 
 JSON = Any  # what json.dumps takes
 
@@ -68,6 +69,7 @@ class Outcome(StrEnum):
     DISABLED = "disabled"
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One answer of one rule on one pair.
@@ -253,8 +255,10 @@ class Rule:
 
     def judge(self, facts: PairFacts, limits: Limits | None = None) -> Verdict:
         """Answer for one pair. Missing facts end as `unknown`; nothing else may be raised."""
-        if not isinstance(facts.redis, Missing) and not self.is_for(facts.redis.engine):
-            return not_applicable(f"It has no meaning on {facts.redis.engine.label}")
+        if self.not_on or self.only_on:  # most have a meaning everywhere
+            redis = facts.redis
+            if not isinstance(redis, Missing) and not self.is_for(redis.engine):
+                return not_applicable(f"It has no meaning on {redis.engine.label}")
         try:
             return self.function(facts, limits or self.limits)
         except Unknown as unknown_fact:

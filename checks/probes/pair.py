@@ -10,6 +10,7 @@ from checks.facts import NOT_CONFIGURED, EmailEngineFacts, Missing, RedisFacts
 from checks.probes.emailengine import EmailEngineTarget, probe_emailengine
 from checks.probes.http import Clients as Clients  # whoever probes makes one per event loop
 from checks.probes.redis import Raw, RedisReading, RedisTarget, probe_redis
+from checks.quick import quickly_made
 from checks.rule import Cadence
 
 VISIT_S: Final = 15.0
@@ -30,6 +31,7 @@ class PairTarget:
     emailengine: EmailEngineTarget | None = None
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class PairReading:
     """What a visit brought. cadences are those really read: the implied and the widened too."""

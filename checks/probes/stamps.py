@@ -9,6 +9,8 @@ from functools import cache
 from statistics import median
 from typing import Literal, NamedTuple
 
+from checks.quick import quickly_made
+
 SO_TIMESTAMPNS = 35  # linux/socket.h on x86-64 and arm64; not in Python's socket module
 STAMP_ROOM = socket.CMSG_SPACE(16)
 SOL_SOCKET = socket.SOL_SOCKET
@@ -24,6 +26,7 @@ Ancillary = list[tuple[int, int, bytes]]
 Times = tuple[int, int, int, int]  # the fields of Sample, made in a tenth of its time
 
 
+@quickly_made
 @dataclass(frozen=True)
 class TcpInfo:
     """What the kernel knows of the path; min_rtt_us is pure network, rtt_us is smoothed."""
@@ -84,6 +87,7 @@ class Sample(NamedTuple):
     read_ns: int
 
 
+@quickly_made
 @dataclass(frozen=True)
 class Pings:
     """Round trips in microseconds, in the order they were made.

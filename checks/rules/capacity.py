@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from checks.facts import (
+    NO_FLEET,
+    NO_TREND,
     EmailEngineFacts,
     Engine,
-    FleetFacts,
     Missing,
     PairFacts,
-    Trend,
     known,
     or_else,
 )
@@ -258,15 +258,12 @@ def _mailboxes(facts: PairFacts) -> int:
     return max(sum(accounts.values()), or_else(fleet.expected_mailboxes_count, 0))
 
 
-NO_FLEET: Final = FleetFacts()
-
-
 def _holds_the_past(facts: PairFacts, room: Room, limits: ProvisioningLimits) -> bool:
     """Tell whether there is room for the wanted multiple of the most that was ever used."""
     used = known(known(facts.redis).used_memory_bytes)
     if room.size_bytes < limits.headroom_times * used:
         return False
-    highest = known(or_else(facts.trend, Trend()).highest_used_bytes)
+    highest = known(or_else(facts.trend, NO_TREND).highest_used_bytes)
     return room.size_bytes >= limits.headroom_times * max(highest, used)
 
 

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from checks.facts import Attested, Engine, Missing, PairFacts, known, or_else, readable
+from checks.facts import (
+    NOTHING_ATTESTED,
+    Engine,
+    Missing,
+    PairFacts,
+    known,
+    or_else,
+    readable,
+)
 from checks.rule import (
     JSON,
     Code,
@@ -101,7 +109,7 @@ def aof_disk(facts: PairFacts, limits: AofDiskLimits) -> Verdict:
     redis = known(facts.redis)
     if not known(redis.aof_enabled):
         return passed(aof="off")
-    attested = or_else(facts.attested, Attested())
+    attested = or_else(facts.attested, NOTHING_ATTESTED)
     since = facts.since
     # A first visit has seen no rise yet; what it reads and what is attested counts all the same.
     looks = () if isinstance(since, Missing) else since.slow_fsync_looks
@@ -282,7 +290,7 @@ def storage_medium(facts: PairFacts, _: Limits) -> Verdict:
     Source: S1, SSD or NVMe storage.
     """
     known(facts.redis)
-    medium = known(or_else(facts.attested, Attested()).storage_medium)
+    medium = known(or_else(facts.attested, NOTHING_ATTESTED).storage_medium)
     words = set(re.findall(r"[a-z]+", medium.lower()))
     if words & FAST and not words & SLOW:
         return passed(storage_medium=medium)

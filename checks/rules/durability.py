@@ -6,7 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from checks.facts import Attested, Engine, Missing, PairFacts, RedisFacts, Since, known, or_else
+from checks.facts import (
+    NOTHING_ATTESTED,
+    Attested,
+    Engine,
+    Missing,
+    PairFacts,
+    RedisFacts,
+    Since,
+    known,
+    or_else,
+)
 from checks.render import duration, pairs
 from checks.rule import (
     JSON,
@@ -181,7 +191,7 @@ def durability(facts: PairFacts, limits: DurabilityLimits) -> Verdict:
     Source: S0 and S1 prefer RDB; AOF wants a disk of 10,000 IOPS, which is attested.
     """
     redis = known(facts.redis)
-    attested = or_else(facts.attested, Attested())
+    attested = or_else(facts.attested, NOTHING_ATTESTED)
     if redis.engine.is_managed or (redis.engine.is_provided and isinstance(redis.save, Missing)):
         return _managed(facts, redis, attested)
     is_aof_on = or_else(redis.aof_enabled, default=False)

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from checks.facts import Attested, Engine, Missing, PairFacts, RedisFacts, known, or_else
+from checks.facts import (
+    NOTHING_ATTESTED,
+    Engine,
+    Missing,
+    PairFacts,
+    RedisFacts,
+    known,
+    or_else,
+)
 from checks.rule import (
     JSON,
     Code,
@@ -339,7 +347,7 @@ def engine_support(facts: PairFacts, _: Limits) -> Verdict:
     ElastiCache in red. Makes outside the table are noted, never scored.
     """
     redis = known(facts.redis)
-    attested = or_else(facts.attested, Attested())
+    attested = or_else(facts.attested, NOTHING_ATTESTED)
     if redis.engine is Engine.UNKNOWN:
         return unknown("undetermined", "The make of this server could not be recognised")
     if redis.engine is Engine.REDIS:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from checks.facts import Account, Attested, Engine, PairFacts, known, or_else, readable
+from checks.facts import (
+    NOTHING_ATTESTED,
+    Account,
+    Engine,
+    PairFacts,
+    known,
+    or_else,
+    readable,
+)
 from checks.rule import (
     JSON,
     Code,
@@ -80,7 +88,7 @@ def private_endpoint(facts: PairFacts, _: Limits) -> Verdict:
     redis = known(facts.redis)
     if redis.path != "public":
         return passed(path=redis.path)
-    if or_else(facts.attested, Attested()).private_link is True:
+    if or_else(facts.attested, NOTHING_ATTESTED).private_link is True:
         return passed(path="public", private_link=True)
     protected = redis.is_tls and not known(redis.is_open)
     lacks = [
@@ -241,7 +249,7 @@ def access_control(facts: PairFacts, _: Limits) -> Verdict:
 
 
 def _is_vouched(facts: PairFacts) -> bool:
-    return or_else(facts.attested, Attested()).private_link is True
+    return or_else(facts.attested, NOTHING_ATTESTED).private_link is True
 
 
 # --- Our own account

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from checks.facts import (
+    NO_FLEET,
+    NO_TREND,
     Engine,
-    FleetFacts,
     Missing,
     PairFacts,
     RedisFacts,
-    Trend,
     known,
     or_else,
     readable,
@@ -98,7 +98,7 @@ def snapshot_headroom(facts: PairFacts, limits: SnapshotLimits) -> Verdict:
     ram = ram_of(facts)
     if ram is None:
         return unknown("unattested", "The host's RAM is not known: attest ram_bytes")
-    left = max(0, ram.size_bytes - rss - or_else(facts.fleet, FleetFacts()).other_rss_bytes)
+    left = max(0, ram.size_bytes - rss - or_else(facts.fleet, NO_FLEET).other_rss_bytes)
     least = int(limits.critical_left_ratio * ram.size_bytes)
     copied = max(_copies(facts, redis), default=0)
     if left < least:
@@ -121,7 +121,7 @@ def _enough(ram: Ram, left: int, copied: int) -> Verdict:
 
 def _copies(facts: PairFacts, redis: RedisFacts) -> Iterator[int]:
     """List the copy-on-write sizes known: of the last save and rewrite, of one running, of the past."""
-    trend = or_else(facts.trend, Trend())
+    trend = or_else(facts.trend, NO_TREND)
     known_ones = (
         trend.largest_cow_bytes,
         redis.rdb_last_cow_bytes,

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final, NamedTuple
 
-from checks.facts import NOT_READ, Attested, Missing, PairFacts, RoundTrips, Since, known, or_else
+from checks.facts import (
+    NOT_READ,
+    NOTHING_ATTESTED,
+    Missing,
+    PairFacts,
+    RoundTrips,
+    Since,
+    known,
+    or_else,
+)
 from checks.render import milliseconds
 from checks.rule import (
     JSON,
@@ -78,7 +87,7 @@ def _our_sample(facts: PairFacts) -> Sample | Missing:
         return vantage
     ours, theirs = vantage.zone_location, vantage.emailengine_location
     if isinstance(theirs, Missing):
-        theirs = or_else(facts.attested, Attested()).emailengine_location
+        theirs = or_else(facts.attested, NOTHING_ATTESTED).emailengine_location
     if isinstance(ours, Missing) or isinstance(theirs, Missing):
         return Missing(
             "unattested",

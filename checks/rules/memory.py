@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, NamedTuple
 
-from checks.facts import Attested, FleetFacts, Missing, PairFacts, RedisFacts, known, or_else
+from checks.facts import (
+    NO_FLEET,
+    NOTHING_ATTESTED,
+    Missing,
+    PairFacts,
+    RedisFacts,
+    known,
+    or_else,
+)
 from checks.render import MIB, percent, size
 from checks.rule import (
     JSON,
@@ -62,7 +70,7 @@ def ram_of(facts: PairFacts) -> Ram | None:
     A server never has more than its host: where INFO shows less than was attested, less counts,
     and where it shows far less the attestation counts for nothing.
     """
-    attested = or_else(facts.attested, Attested()).ram_bytes
+    attested = or_else(facts.attested, NOTHING_ATTESTED).ram_bytes
     seen = or_else(known(facts.redis).system_memory_bytes, 0)
     if isinstance(attested, Missing):
         return Ram(seen, is_attested=False) if seen else None
@@ -242,7 +250,7 @@ def memory_headroom(facts: PairFacts, limits: HeadroomLimits) -> Verdict:
     """
     redis = known(facts.redis)
     ram = ram_of(facts)
-    fleet = or_else(facts.fleet, FleetFacts())
+    fleet = or_else(facts.fleet, NO_FLEET)
     views = list(_views(redis, ram, fleet.other_rss_bytes))
     counted = [v for v in views if not v.is_estimate or v.ratio >= limits.warn_used_ratio]
     worst = max(counted, key=lambda view: view.ratio, default=None)

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from checks.facts import Attested, Engine, Missing, PairFacts, RedisFacts, known, or_else
+from checks.facts import (
+    NOTHING_ATTESTED,
+    Engine,
+    Missing,
+    PairFacts,
+    RedisFacts,
+    known,
+    or_else,
+)
 from checks.render import MIB, percent, size
 from checks.rule import (
     JSON,
@@ -161,7 +169,7 @@ def command_size_limit(facts: PairFacts, limits: SizeLimits) -> Verdict:
     """
     redis = known(facts.redis)
     limit = _limit_bytes(redis)
-    need = or_else(facts.attested, Attested()).largest_message_bytes
+    need = or_else(facts.attested, NOTHING_ATTESTED).largest_message_bytes
     wanted = max(or_else(need, 0), DEFAULT_BULK)
     numbers: dict[str, JSON] = {"limit_bytes": limit}
     if not isinstance(need, Missing):
@@ -241,7 +249,7 @@ def upstash_plan(facts: PairFacts, limits: PlanLimits) -> Verdict:
     Source: S0 and S1, paid plans only; the share of the quota is theirs too.
     """
     redis = known(facts.redis)
-    attested = or_else(facts.attested, Attested()).plan
+    attested = or_else(facts.attested, NOTHING_ATTESTED).plan
     if _used_up(redis):
         plan = "not attested" if isinstance(attested, Missing) else f"attested as {attested}"
         return failed(

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from checks.facts import (
-    FleetFacts,
+    NO_FLEET,
+    NO_TREND,
     Missing,
     PairFacts,
     Replica,
     Sentinels,
-    Trend,
     known,
     or_else,
     readable,
@@ -175,15 +175,15 @@ def replication(facts: PairFacts, limits: ReplicationLimits) -> Verdict:
 
 
 def _expected(facts: PairFacts, online: int) -> int:
-    registered = or_else(facts.fleet, FleetFacts()).expected_replicas_count
+    registered = or_else(facts.fleet, NO_FLEET).expected_replicas_count
     if not isinstance(registered, Missing):
         return registered
-    most = or_else(facts.trend, Trend()).most_replicas_count
+    most = or_else(facts.trend, NO_TREND).most_replicas_count
     return max(online, or_else(most, online) if online else known(most))
 
 
 def _missing(facts: PairFacts, limits: ReplicationLimits, numbers: Mapping[str, JSON]) -> Verdict:
-    none_s = or_else(facts.trend, Trend()).no_replica_s
+    none_s = or_else(facts.trend, NO_TREND).no_replica_s
     count, expected = numbers["replicas_count"], numbers["expected_count"]
     is_long = isinstance(none_s, int | float) and none_s >= limits.critical_none_s
     is_critical = count == 0 and is_long

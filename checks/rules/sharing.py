@@ -6,14 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from checks.facts import (
-    Attested,
-    FleetFacts,
-    Missing,
-    PairFacts,
-    known,
-    or_else,
-)
+from checks.facts import NOTHING_ATTESTED, FleetFacts, Missing, PairFacts, known, or_else
 from checks.render import milliseconds
 from checks.rule import (
     JSON,
@@ -105,7 +98,7 @@ def same_zone(facts: PairFacts, limits: ZoneLimits) -> Verdict:
     1 ms is 100 km there and back; 5 ms are what the vendor advises against in any case.
     """
     known(facts.redis)
-    attested = or_else(facts.attested, Attested())
+    attested = or_else(facts.attested, NOTHING_ATTESTED)
     vantage = known(facts.vantage)
     redis = _stated(vantage.redis_location, attested.redis_location)
     emailengine = _stated(vantage.emailengine_location, attested.emailengine_location)

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from checks.codec import CodecError, facts_from_json
 from checks.evaluate import evaluate
-from checks.facts import PairFacts
+from checks.facts import NOTHING_ATTESTED, PairFacts
 from checks.lifecycle import Cause, Standing, State, step
 from checks.policy import Policy, PolicyError, Settings
 from checks.probes.pair import implied
@@ -23,7 +23,7 @@ from fleet.findings.models import Finding
 from fleet.inspections.load import Home
 from fleet.inspections.models import DryRun, LatestFacts
 from fleet.inspections.terms import terms
-from fleet.registry.attested import NOTHING_ATTESTED, attested
+from fleet.registry.attested import attested
 from fleet.registry.models import Target
 from fleet.registry.policies import Policies, Subject, changed_pairs, read_policies
 

@@ -12,11 +12,13 @@ from checks.past import look_back
 from checks.policy import Policy
 from checks.probes.pair import PairReading
 from checks.probes.redis import Raw
+from checks.quick import quickly_made
 from checks.rule import Cadence, Verdict
 from fleet.inspections.blind import BLIND
 from fleet.inspections.load import Due, unseen
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One visit, judged: what is recorded."""

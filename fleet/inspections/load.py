@@ -10,7 +10,16 @@ from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 
-from checks.facts import NOT_CONFIGURED, Attested, FleetFacts, Growth, Missing, Since, Vantage
+from checks.facts import (
+    NOT_CONFIGURED,
+    NOTHING_ATTESTED,
+    Attested,
+    FleetFacts,
+    Growth,
+    Missing,
+    Since,
+    Vantage,
+)
 from checks.past import NO_GROWTH
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
@@ -22,7 +31,7 @@ from fleet.inspections.neighbours import neighbourhood
 from fleet.inspections.schedule import LEASE
 from fleet.inspections.targets import Columns, Reach, reach
 from fleet.registry.arrays import rows_of
-from fleet.registry.attested import NOTHING_ATTESTED, attested
+from fleet.registry.attested import attested
 
 Token = tuple[int, int, int]  # target id, claim number, cadence bits: what a message carries
 EMAILENGINE_URL: Final = [one.name for one in fields(Columns)].index("emailengine_url")

@@ -12,7 +12,6 @@ from checks import attest
 from checks.facts import Attested, Missing
 from fleet.registry.arrays import rows_of
 
-NOTHING_ATTESTED: Final = Attested()
 NOT_SAID: Final = Missing("unattested", "")
 
 # The tenant's first, so that the pair's own comes over it.
