@@ -10,12 +10,10 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -91,9 +89,13 @@ async def dial_unix(
     started_ns = time.perf_counter_ns()
     async with connecting():
         sock = _open(socket.AF_UNIX)
-        with _closed_on_error(sock):
+        try:
             code = await _connect_unix(sock, real_path(path), connect_timeout_s)
-            _check(code, path, connect_timeout_s)
+            if code:
+                _fail(code, path, connect_timeout_s)
+        except BaseException:
+            sock.close()
+            raise
     return Dialed(sock, path, 0, (time.perf_counter_ns() - started_ns) // 1000)
 
 
@@ -218,15 +220,19 @@ async def _connect(address: str, port: int, timeout_s: float) -> tuple[socket.so
     family = _family(address)
     sockaddr = (address, port) if family == socket.AF_INET else (address, port, 0, 0)
     sock = _open(family)
-    with _closed_on_error(sock):
+    try:
         started_ns = time.perf_counter_ns()
         code = sock.connect_ex(sockaddr)
         if code == errno.EINPROGRESS:
             code = sock.connect_ex(sockaddr)  # a near peer has answered by now
         if code in (errno.EINPROGRESS, errno.EALREADY):
             code = await _connected(sock, timeout_s)
-        _check(code, _at(address, port), timeout_s)
+        if code:
+            _fail(code, _at(address, port), timeout_s)
         return sock, _handshake_us(sock, time.perf_counter_ns() - started_ns)
+    except BaseException:
+        sock.close()
+        raise
 
 
 async def _connect_unix(sock: socket.socket, path: str, timeout_s: float) -> int:
@@ -238,15 +244,6 @@ async def _connect_unix(sock: socket.socket, path: str, timeout_s: float) -> int
         await asyncio.sleep(UNIX_RETRY_S)
         code = sock.connect_ex(path)
     return code
-
-
-@contextmanager
-def _closed_on_error(sock: socket.socket) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        sock.close()
-        raise
 
 
 async def _connected(sock: socket.socket, timeout_s: float) -> int:
@@ -281,9 +278,8 @@ def _handshake_us(sock: socket.socket, elapsed_ns: int) -> int:
     return min(rtt_us, elapsed_us) if rtt_us and not retransmits else elapsed_us
 
 
-def _check(code: int, where: str, timeout_s: float) -> None:
-    if code:
-        raise _failure(code, where, timeout_s)
+def _fail(code: int, where: str, timeout_s: float) -> NoReturn:
+    raise _failure(code, where, timeout_s)
 
 
 def _failure(code: int, where: str, timeout_s: float) -> DialError:

@@ -21,6 +21,7 @@ NOT_REACHED: Final = frozenset({"dns", "refused", "timeout", "tls"})
 REFUSED: Final = "auth"
 # Redis answers PING so while it serves nobody: EmailEngine would hang.
 STALLED: Final = frozenset({"loading", "busy"})
+NOT_REGISTERED: Final[tuple[EmailEngineFacts | Missing, Raw]] = (NOT_CONFIGURED, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,9 @@ async def probe_pair(
     if redis.widened:
         asked = implied(asked | {Cadence.PERSISTENCE})
     left_s = VISIT_S - (time.perf_counter() - started)
-    facts, raw = await _emailengine(target.emailengine, redis, asked, clients, left_s)
+    facts, raw = NOT_REGISTERED
+    if target.emailengine is not None:
+        facts, raw = await _emailengine(target.emailengine, redis, asked, clients, left_s)
     return PairReading(
         redis=redis.facts,
         emailengine=facts,
@@ -77,14 +80,12 @@ def implied(cadences: AbstractSet[Cadence]) -> frozenset[Cadence]:
 
 
 async def _emailengine(
-    target: EmailEngineTarget | None,
+    target: EmailEngineTarget,
     redis: RedisReading,
     cadences: frozenset[Cadence],
     clients: Clients,
     left_s: float,
 ) -> tuple[EmailEngineFacts | Missing, Raw]:
-    if target is None:
-        return NOT_CONFIGURED, ()
     if why := _unasked(redis):
         text = f"EmailEngine is not asked while Redis does not answer: {why}"
         return Missing("depends_on", text, "redis.reachable"), ()

@@ -1,6 +1,5 @@
 """One visit to one Redis-compatible server, over one connection."""
 
-import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -51,15 +50,13 @@ from checks.probes.redis_target import RedisTarget as RedisTarget
 from checks.probes.redis_target import endpoint, greeting, password_of, path_of
 from checks.probes.replies import Reply, classify, safe_text
 from checks.probes.trips import round_trips
-from checks.probes.wire import Wire, WireError, connect
+from checks.probes.wire import TooLate, Wire, WireError, connect
 from checks.rule import Cadence
 
 # Over these no CLIENT LIST: at 350 bytes a line it would outgrow what we take (8 MiB).
 MAX_LISTED_CLIENTS = 10_000
 RAW_LIMIT = 65_536
 MAX_INFO_BYTES = 262_144  # taking more apart would hold up the other visits
-# Resolving and connecting, 2 s each, and a TLS handshake of 3 s.
-CONNECT_S: Final = 7.0
 
 
 async def probe_redis(target: RedisTarget, cadences: AbstractSet[Cadence]) -> RedisReading:
@@ -76,10 +73,10 @@ async def probe_redis(target: RedisTarget, cadences: AbstractSet[Cadence]) -> Re
     started = time.perf_counter()
     try:
         facts = await visit.read()
+    except TooLate as error:
+        facts = visit.cut_short(str(error))
     except WireError as error:
         facts = Missing(error.reason, _safe(target, str(error)))
-    except TimeoutError:
-        facts = visit.cut_short()
     return RedisReading(
         facts,
         tuple(visit.raw),
@@ -110,14 +107,12 @@ class _Visit:
         self.is_connected = False
 
     async def read(self) -> RedisFacts | Missing:
-        """Visit, and put the facts together. Raises WireError and TimeoutError."""
+        """Visit, and put the facts together. Raises WireError."""
         target = self._target
-        async with (
-            asyncio.timeout(CONNECT_S) as clock,
-            connect(endpoint(target), target.rules) as wire,
-        ):
+        async with connect(
+            endpoint(target), target.rules, answers_within_s=target.timeout_s
+        ) as wire:
             self.is_connected, self._wire = True, wire
-            clock.reschedule(asyncio.get_running_loop().time() + target.timeout_s)
             facts = await self._read(wire)
         if isinstance(facts, Missing) or not self._reads_persistence:
             return facts
@@ -135,7 +130,7 @@ class _Visit:
         sentinels = await ask_sentinels(target.sentinels, target.sentinel_master, target.rules)
         return replace(facts, is_open=openly, sentinels=sentinels)
 
-    def cut_short(self) -> RedisFacts | Missing:
+    def cut_short(self, why: str) -> RedisFacts | Missing:
         """Give what came about before the time was up.
 
         A server that loads its dataset answers every few seconds at most: that it said so counts,
@@ -143,7 +138,7 @@ class _Visit:
         """
         said = self._heard() if self._ping is None else self._ping
         if not isinstance(said, Missing) or said.reason not in BETWEEN_WORK or self._wire is None:
-            return Missing("timeout", self._too_late())
+            return Missing("timeout", why)
         if self._engine is Engine.UNKNOWN:
             return said
         late = f"{said.text}; no further answer came within {self._target.timeout_s:g} s"
@@ -163,12 +158,6 @@ class _Visit:
             if reason in BETWEEN_WORK:
                 return Missing(reason, safe_text(str(reply)))
         return None
-
-    def _too_late(self) -> str:
-        """Say what did not happen in time."""
-        if self.is_connected:
-            return f"connected, but no full answer within {self._target.timeout_s:g} s"
-        return f"no connection within {CONNECT_S:g} s"
 
     async def _read(self, wire: Wire) -> RedisFacts | Missing:
         self._ping = ping = await self._read_health(wire)

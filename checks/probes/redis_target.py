@@ -11,12 +11,14 @@ from checks.facts import Missing, RedisFacts
 from checks.probes.redis_commands import CLIENT_NAME, auth, set_name
 from checks.probes.tls import Tls
 from checks.probes.wire import Endpoint
+from checks.quick import quickly_made
 
 Raw = tuple[tuple[str, str], ...]
 VERIFIED: Final = Tls()
 DEFAULT_RULES: Final = EgressRules()
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class LastSeen:
     """What the last visit saw, so that this one can tell a restart or workers that left."""
@@ -48,6 +50,7 @@ class RedisTarget:
     last: LastSeen | None = None
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class RedisReading:
     """What a visit brought: the facts, the texts they were read from, and how it went.

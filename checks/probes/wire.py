@@ -7,8 +7,7 @@ import asyncio
 import errno
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns, time_ns
@@ -59,6 +58,10 @@ class WireError(Exception):
         self.reason = reason
 
 
+class TooLate(WireError):
+    """What was asked was not answered in the time that was given for it."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where a server listens: a host and port, or unix_path; tls where it speaks TLS."""
@@ -69,32 +72,60 @@ class Endpoint:
     tls: Tls | None = None
 
 
-@asynccontextmanager
-async def connect(
+def connect(
     endpoint: Endpoint,
     rules: EgressRules,
     *,
     max_reply_bytes: int = MAX_REPLY_BYTES,
     handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
-) -> AsyncIterator["Wire"]:
+    answers_within_s: float | None = None,
+) -> "Connection":
     """Connect, wait for a place among the 64 that exchange data, shake hands; always close.
 
-    Sends nothing of Redis itself. Resolving and connecting end within 2 s each; the rest
-    ends by the caller's asyncio.timeout. Raises WireError, for a DialError too.
+    Sends nothing of Redis itself. Resolving and connecting end within 2 s each, what follows
+    within answers_within_s, or else by the caller's asyncio.timeout. Use it as an async context
+    manager, which gives the Wire and raises WireError, for a DialError too.
     """
-    gate = exchanging()
-    dialed = await _dial(endpoint, rules)
-    wire = Wire(dialed, max_reply_bytes)
-    try:
-        token = await gate.enter()
+    return Connection(endpoint, rules, max_reply_bytes, handshake_timeout_s, answers_within_s)
+
+
+class Connection:
+    """A connection for the time of a `with`; a generator would cost a visit twice as much."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        rules: EgressRules,
+        max_reply_bytes: int,
+        handshake_timeout_s: float,
+        answers_within_s: float | None,
+    ) -> None:
+        self._endpoint, self._rules = endpoint, rules
+        self._max_reply_bytes = max_reply_bytes
+        self._handshake_timeout_s, self._answers_within_s = handshake_timeout_s, answers_within_s
+        self._gate = exchanging()
+        self._token: object = None
+
+    async def __aenter__(self) -> "Wire":
+        endpoint = self._endpoint
+        self._wire = wire = Wire(await _dial(endpoint, self._rules), self._max_reply_bytes)
         try:
+            self._token = await self._gate.enter()
             if endpoint.tls is not None:
-                await wire.shake_hands(endpoint.tls, endpoint.host, handshake_timeout_s)
-            yield wire
-        finally:
-            gate.leave(token)
-    finally:
-        wire.close()
+                await wire.shake_hands(endpoint.tls, endpoint.host, self._handshake_timeout_s)
+        except BaseException:
+            self._close()
+            raise
+        if self._answers_within_s is not None:
+            wire.expect(self._answers_within_s)
+        return wire
+
+    async def __aexit__(self, *_raised: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        self._gate.leave(self._token)
+        self._wire.close()
 
 
 async def _dial(endpoint: Endpoint, rules: EgressRules) -> Dialed:
@@ -186,6 +217,15 @@ class Wire:
         """The replies to the last pipeline, also where its end was not awaited."""
         return self._replies
 
+    def expect(self, within_s: float) -> None:
+        """Fail with TooLate unless closed within so many seconds."""
+        self._within_s = within_s
+        self._hub.expect(self._fd, within_s, self._late)
+
+    def _late(self) -> None:
+        text = f"connected, but no full answer within {self._within_s:g} s"
+        self._end(TooLate("timeout", text))
+
     def tcp_info(self) -> TcpInfo | None:
         """Return the kernel's view of the path; None for a unix socket."""
         return tcp_info(self._sock)
@@ -193,7 +233,9 @@ class Wire:
     def close(self) -> None:
         """Close at once; safe to call again."""
         if self._sock.fileno() >= 0:
-            self._deafen()
+            self._hub.forget(self._fd)
+            if self._unsent:
+                self._loop.remove_writer(self._fd)
             self._sock.close()
             self._handle = self._receive = ignore  # no cycle: freed now, not by the collector
 
@@ -218,9 +260,12 @@ class Wire:
             self._waiter.set_result(error)
 
     def _fail(self, reason: Reason, text: str) -> None:
+        self._end(WireError(reason, text))
+
+    def _end(self, error: WireError) -> None:
         """End the conversation: now if someone waits, else when someone next does."""
         self._deafen()
-        self._error = self._error or WireError(reason, text)
+        self._error = self._error or error
         self._settle(self._error)
 
     def _deafen(self) -> None:
