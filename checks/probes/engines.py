@@ -40,6 +40,14 @@ VERSION_FIELDS: Mapping[Engine, bytes] = {
     Engine.MEMORYDB: b"valkey_version",
     Engine.AIVEN: b"valkey_version",
 }
+# All fields that are asked for here.
+ENGINE_FIELDS: frozenset[bytes] = frozenset(
+    {
+        *(name for _, names in (*OWN_FIELDS, *KIN_FIELDS) for name in names),
+        *VERSION_FIELDS.values(),
+        *(b"os", b"mvcc_depth", b"executable", b"server_name", b"redis_version"),
+    }
+)
 
 
 def detect(info: Info, host: str) -> Engine:

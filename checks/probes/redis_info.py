@@ -1,6 +1,6 @@
 """What does INFO say? Its text to the fields of RedisFacts, pure, and safe with any bytes.
 
-Costs about 35 µs for the 5 kB of a plain INFO: all lines are split, only what is kept converted.
+Costs about 25 µs for the 5 kB of a plain INFO: what is not read is not even split off.
 """
 
 import math
@@ -9,7 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from checks.facts import Engine, Missing, Replica
-from checks.probes.engines import Info, detect, edition, version_field
+from checks.probes.engines import ENGINE_FIELDS, Info, detect, edition, version_field
+from checks.probes.info_shape import Shapes
 
 Fields = dict[str, Any]  # fields of RedisFacts by name
 
@@ -92,21 +93,24 @@ DRAGONFLY: tuple[tuple[bytes, bytes], ...] = (
     (b"rdb_current_bgsave_time_sec", b"current_save_duration_sec"),
     (b"maxclients", b"max_clients"),
 )
+# All that anything here asks for: what is not among these is gone once INFO's shape is known.
+WANTED: frozenset[bytes] = frozenset(
+    {
+        *ENGINE_FIELDS,
+        *(key for _, key in (*TEXTS, *COUNTS, *CLAIMS)),
+        *(key for _, key, _ in SOMETIMES),
+        *(own for _, own in DRAGONFLY),
+        *(b"redis_mode", b"server_mode", b"cluster_enabled", b"role", b"connected_slaves"),
+        *(b"master_link_status", b"slave_read_only", b"last_failed_save", b"server_time_usec"),
+        *(b"loading_start_time", b"mem_fragmentation_ratio", b"allocator_frag_ratio"),
+    }
+)
 ROLES = {b"master": "master", b"primary": "master", b"slave": "slave", b"replica": "slave"}
-
-
-def split_info(text: bytes) -> dict[bytes, bytes]:
-    """Split INFO into its fields, in bytes; of one given twice, the last counts."""
-    info: dict[bytes, bytes] = {}
-    for line in text.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        info[name] = value
-    return info
 
 
 def read_info(text: bytes, host: str) -> tuple[Engine, Fields]:
     """Return the engine and every field of RedisFacts that INFO can fill, Missing where it does not."""
-    info = split_info(text)
+    info = _shapes.fields(text)
     engine = detect(info, host)
     if engine is Engine.DRAGONFLY:
         _as_redis_says(info)
@@ -128,6 +132,13 @@ def read_info(text: bytes, host: str) -> tuple[Engine, Fields]:
     fields["keys_by_database"] = _databases(text)
     fields["errors"] = _errors(text)
     return engine, fields
+
+
+def _is_wanted(name: bytes) -> bool:
+    return name in WANTED or name[:5] == b"slave"  # a line for each replica
+
+
+_shapes = Shapes(_is_wanted)
 
 
 def _read_texts(info: Info, fields: Fields) -> None:
