@@ -33,14 +33,15 @@ GLUE = ("fleet.settings", "fleet.urls", "fleet.wsgi", "fleet.celery", "manage")
 TOP = 6  # admin.py and the glue: they may import every app
 # Inside checks/, what each file may import besides its own folder. None: anything of checks.
 ARROWS: dict[str, tuple[str, ...] | None] = {
+    "checks.quick": (),
     "checks.makes": (),
     "checks.missing": (),
     "checks.growth": ("checks.missing",),
-    "checks.facts": ("checks.growth", "checks.makes", "checks.missing"),
+    "checks.facts": ("checks.growth", "checks.makes", "checks.missing", "checks.quick"),
     "checks.jobs": ("checks.facts",),
     "checks.counters": (),
     "checks.render": (),
-    "checks.rule": ("checks.facts",),
+    "checks.rule": ("checks.facts", "checks.quick"),
     "checks.rules": ("checks.facts", "checks.jobs", "checks.rule", "checks.render"),
     "checks.attest": ("checks.facts",),
     "checks.catalog": ("checks.rule", "checks.rules"),
@@ -48,8 +49,11 @@ ARROWS: dict[str, tuple[str, ...] | None] = {
     "checks.policy_file": ("checks.policy",),
     "checks.evaluate": ("checks.catalog", "checks.facts", "checks.policy", "checks.rule"),
     "checks.lifecycle": ("checks.policy", "checks.rule"),
-    "checks.past": ("checks.facts",),
-    "checks.deltas": ("checks.counters", "checks.facts", "checks.jobs", "checks.past"),
+    "checks.past": ("checks.facts", "checks.quick"),
+    "checks.deltas": (
+        *("checks.counters", "checks.facts", "checks.jobs", "checks.past"),
+        "checks.quick",
+    ),
     "checks.codec": ("checks.facts", "checks.rule"),
     "checks.placement": ("checks.facts",),
     "checks.remedy": ("checks.facts", "checks.placement", "checks.render", "checks.rule"),
@@ -57,7 +61,7 @@ ARROWS: dict[str, tuple[str, ...] | None] = {
     "checks.egress": (),
     "checks.gate": (),
     "checks.resolver": (),
-    "checks.dial": ("checks.egress", "checks.gate", "checks.resolver"),
+    "checks.dial": ("checks.egress", "checks.gate", "checks.quick", "checks.resolver"),
     # A probe never sees a rule: of rule.py it needs the cadences alone.
     "checks.probes": (
         "checks.address",
@@ -65,6 +69,7 @@ ARROWS: dict[str, tuple[str, ...] | None] = {
         "checks.egress",
         "checks.facts",
         "checks.gate",
+        "checks.quick",
         "checks.resolver",
         "checks.rule.Cadence",
     ),
