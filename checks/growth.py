@@ -16,6 +16,29 @@ MOST_DAYS: Final = 28
 # Half of the range that holds nine of ten likely slopes, in standard deviations of Kendall's S.
 # Source: Sen 1968, Estimates of the regression coefficient based on Kendall's tau.
 WIDTH: Final = 1.645
+# With fewer mailboxes what Redis needs for itself would pass for theirs. Ours.
+LEAST_MAILBOXES: Final = 20
+FEW: Final = Missing("no_history", f"fewer than {LEAST_MAILBOXES} mailboxes tell no size of one")
+
+
+@dataclass(frozen=True, slots=True)
+class Mailboxes:
+    """Mailboxes counted, and the bytes that Redis used for them and for itself."""
+
+    count: int
+    used_bytes: int
+
+    @property
+    def each_bytes(self) -> float | Missing:
+        """Give the bytes per mailbox, what Redis needs for itself among them."""
+        return self.used_bytes / self.count if self.count >= LEAST_MAILBOXES else FEW
+
+    def left(self, bytes_wanted: float) -> int | Missing:
+        """Give how many more there is room for until Redis uses so many bytes; 0 = none."""
+        each = self.each_bytes
+        if isinstance(each, Missing):
+            return each
+        return max(0, int((bytes_wanted - self.used_bytes) / each))
 
 
 @dataclass(frozen=True, slots=True)

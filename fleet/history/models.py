@@ -155,6 +155,18 @@ class MemoryGrowth(models.Model):
         return f"{self.target_id}: {self.slope_bytes:+.0f} B a day"
 
 
+class MailboxUse(models.Model):
+    """How much memory one target's mailboxes take together, on the newest day that was rolled up."""
+
+    target_id = models.BigIntegerField(primary_key=True)
+    made_of = models.DateField()
+    mailboxes_count = models.IntegerField()  # the most of the day
+    used_memory_bytes = models.BigIntegerField()  # the day's mean
+
+    def __str__(self) -> str:
+        return f"{self.target_id}: {self.used_memory_bytes} B for {self.mailboxes_count}"
+
+
 class FleetHour(models.Model):
     """The fleet in one closed hour, by zone and engine: what the fleet's charts read."""
 

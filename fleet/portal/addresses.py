@@ -18,6 +18,9 @@ PAIR_FILTERS = (
     "redis_only",
     "state",
     "reason",  # a reason code: pairs of which a core rule is unknown for it
+    "rtt",  # "1-2": from 1 ms to below 2
+    "memory",  # "80-90": percent of the ceiling
+    "snapshot",  # "300-900": seconds since the last one
     "q",
 )
 FINDING_FILTERS = (

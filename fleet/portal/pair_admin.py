@@ -24,7 +24,9 @@ from fleet.portal import (
     changes,
     evidence,
     filters,
+    forecasts,
     maintenance_form,
+    measure_filters,
     pair_list,
     pair_mail,
     pair_page,
@@ -75,6 +77,9 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
         filters.RedisOnlyFilter,
         filters.ReasonFilter,
         filters.StateFilter,
+        measure_filters.RttFilter,
+        measure_filters.MemoryFilter,
+        measure_filters.SnapshotFilter,
     )
     list_select_related = ("target__tenant", "target__zone", "target__pair_state")
     search_fields = (
@@ -162,6 +167,7 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
                 trends.export,
                 name="registry_pair_trend_csv",
             ),
+            path("<int:target_id>/forecast/", forecasts.of_pair, name="registry_pair_forecast"),
             path("<int:target_id>/evidence/", evidence.show, name="registry_pair_evidence"),
             path("<int:target_id>/findings/", past_findings.show, name="registry_pair_past"),
             path("<int:target_id>/mail/", pair_mail.show, name="registry_pair_mail"),

@@ -7,6 +7,7 @@ from django.urls import path
 from fleet.portal import (
     acknowledge_many,
     attestations,
+    forecasts,
     mail_page,
     maintenance_form,
     over_time,
@@ -14,6 +15,7 @@ from fleet.portal import (
     policies,
     policy_many,
     policy_tries,
+    spread,
     waiver_form,
 )
 
@@ -23,6 +25,8 @@ urlpatterns = [
     path("zones/", pages.zones, name="zones"),
     path("zones/workers/<int:worker_id>/forget/", pages.forget_worker, name="forget_worker"),
     path("trends/", over_time.show, name="over_time"),
+    path("trends/forecasts/", forecasts.show, name="forecasts"),
+    path("trends/spread/", spread.show, name="spread"),
     path("trends/data/", over_time.data, name="over_time_data"),
     path("trends/<slug:name>/table/", over_time.table, name="over_time_table"),
     path("trends/<slug:name>/csv/", over_time.export, name="over_time_csv"),

@@ -110,6 +110,7 @@ def _one_pair() -> dict[str, str]:
         "pair_trend_24h": f"{url}/trend/?range=24h",
         "pair_trend_7d": f"{url}/trend/?range=7d",
         "pair_trend_table": f"{url}/trend/rtt/?range=7d",
+        "pair_forecast": f"{url}/forecast/",
         "pair_evidence": f"{url}/evidence/",
         "pair_past_findings": f"{url}/findings/",
         "pair_attestations": f"{url}/attestations/",
@@ -127,6 +128,11 @@ def _trends() -> dict[str, str]:
         "trends_data_2y": f"{TRENDS}data/?range=2y",
         "trends_data_of_tenant": f"{TRENDS}data/?range=2y&tenant={tenant}",
         "trends_of_overview": f"{TRENDS}data/?range=90d&only=compliance",
+        "spread": f"{TRENDS}spread/",
+        "spread_of_tenant": f"{TRENDS}spread/?tenant={tenant}",
+        "pairs_of_a_bar": f"{PAIRS}?memory=40-60&state=active",
+        "forecasts": f"{TRENDS}forecasts/",
+        "forecasts_of_tenant": f"{TRENDS}forecasts/?tenant={tenant}",
         "trends_table": f"{TRENDS}severities/table/?range=2y",
     }
 

@@ -16,6 +16,7 @@ from django.db import connection
 from checks.catalog import RULES
 from checks.remedy import title
 from fleet.history import partitions
+from fleet.history.growth import keep_growth
 from fleet.history.models import RolledDay, Visit
 from fleet.history.partitions import HOURS
 from fleet.history.rollup import COLUMNS, LEAST, MEANS, MOST
@@ -74,6 +75,7 @@ def tell(now: datetime) -> None:
     """Write down what follows from findings and states, once all are there; let the planner know it all."""
     _transitions()
     _scores(now)
+    keep_growth()
     _run("ANALYZE")
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.growth import Growth, growth
+from checks.growth import FEW, Growth, Mailboxes, growth
 from checks.missing import Missing
 
 MIB = 1024**2
@@ -69,3 +69,16 @@ def test_the_range_holds_the_slope_whatever_the_days(days):
     found = growth(days)
 
     assert isinstance(found, Missing) or found.low_bytes <= found.slope_bytes <= found.high_bytes
+
+
+@pytest.mark.parametrize(
+    ("mailboxes", "each", "left"),
+    [
+        (Mailboxes(20, 40_000), 2000, 30),
+        (Mailboxes(100, 100_000), 1000, 0),
+        (Mailboxes(100, 120_000), 1200, 0),
+        (Mailboxes(19, 40_000), FEW, FEW),
+    ],
+)
+def test_what_a_mailbox_takes_and_how_many_more_fit_into_100_kb(mailboxes, each, left):
+    assert (mailboxes.each_bytes, mailboxes.left(100_000)) == (each, left)

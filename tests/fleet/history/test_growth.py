@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from checks.facts import Growth
+from checks.growth import Mailboxes
 from fleet.history import partitions
-from fleet.history.growth import growths, keep_growth
+from fleet.history.growth import growths, keep_growth, mailbox_uses
 from fleet.history.models import MemoryGrowth, RolledDay, VisitDay
 from fleet.history.rollup import bounds
 
@@ -48,6 +49,18 @@ def test_a_line_a_target_from_the_days_of_four_weeks():
         1: Growth(28, LAST_DAY, 10_000, 10, 10, 10),
         2: Growth(14, LAST_DAY, 10_000, 0, 0, 0),
     }
+
+
+def test_what_mailboxes_take_is_kept_of_the_newest_day():
+    days(1, 20, 10)
+    days(2, 20, 10)
+    VisitDay.objects.filter(target_id=1).update(accounts_count=40, used_memory_bytes=8000)
+    VisitDay.objects.filter(target_id=2).update(accounts_count=0, used_memory_bytes=8000)
+    rolled()
+    keep_growth()
+
+    assert mailbox_uses([1, 2, 3], NIGHT) == {1: Mailboxes(40, 8000)}
+    assert mailbox_uses([1], NIGHT + timedelta(days=3)) == {}
 
 
 def test_it_is_drawn_once_a_day_and_anew_after_the_next():
