@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from checks.facts import Missing, PairFacts, Reason, RedisFacts, known, or_else, readable
 from checks.render import size
@@ -79,7 +79,7 @@ FULL = Block(
 BRIM = Block(
     "oom",
     "OOM: writes were refused",
-    "Redis has refused {refused:,} writes since the last look, and uses {used} of {limit}; it must "
+    "Redis has refused {refused:,} writes since {since}, and uses {used} of {limit}; it must "
     "stay clear of maxmemory",
 )
 SPENT = Block(
@@ -179,14 +179,24 @@ def _at_the_brim(redis: RedisFacts, facts: PairFacts, limits: WriteLimits) -> li
     """Tell of writes refused for memory since the last look, where as good as none is left now."""
     used, maxmemory = or_else(redis.used_memory_bytes, 0), or_else(redis.maxmemory_bytes, 0)
     is_brim = bool(maxmemory) and used >= limits.brim_used_ratio * maxmemory
-    return [BRIM] if is_brim and _refused_count(facts) else []
+    return [BRIM] if is_brim and _refusals(redis, facts).refused_count else []
 
 
-def _refused_count(facts: PairFacts) -> int:
-    """Return how many commands were refused for want of memory since the last look."""
+class Refusals(NamedTuple):
+    """How many commands were refused for want of memory, and since when."""
+
+    refused_count: int
+    since: str
+
+
+def _refusals(redis: RedisFacts, facts: PairFacts) -> Refusals:
+    """Count since the last look; at first sight since Redis started, as evicted keys are."""
     since = facts.since
-    risen = {} if isinstance(since, Missing) else or_else(since.errors_rise, {})
-    return risen.get("OOM", 0)
+    risen = since if isinstance(since, Missing) else since.errors_rise
+    if not isinstance(risen, Missing):
+        return Refusals(risen.get("OOM", 0), "the last look")
+    total = or_else(redis.errors, {}) if risen.reason == "first_visit" else {}
+    return Refusals(total.get("OOM", 0), "it started")
 
 
 def _is_cluster(redis: RedisFacts) -> bool:
@@ -238,14 +248,15 @@ def _refused(redis: RedisFacts, blocks: list[Block], facts: PairFacts) -> Verdic
     used, maxmemory = or_else(redis.used_memory_bytes, 0), or_else(redis.maxmemory_bytes, 0)
     good = or_else(redis.min_replicas_good, 0)
     wanted = or_else(redis.min_replicas_to_write, 1)
-    room = ceiling_for(used, ram_of(facts))
+    room, refusals = ceiling_for(used, ram_of(facts)), _refusals(redis, facts)
     return failed(
         worst.message.format(
             used=size(used),
             limit=size(maxmemory),
             good=good,
             wanted=wanted,
-            refused=_refused_count(facts),
+            refused=refusals.refused_count,
+            since=refusals.since,
         ),
         short=worst.short,
         severity=Severity.CRITICAL,

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
+import redis as client
 
 from tests import servers
 
@@ -79,6 +80,39 @@ def test_at_risk_ends_with_1():
     assert by_rule["redis.eviction-policy"]["severity"] == "warning"
 
 
+@pytest.mark.parametrize("start", [servers.redis, servers.valkey, servers.system_redis])
+def test_a_server_that_has_refused_writes_for_want_of_memory_ends_with_2(start):
+    """What it holds swings about maxmemory: this look may find a little less."""
+    with start("maxmemory", "20mb", "save", "") as server:
+        fill(server)
+        status, found, by_rule = verdicts("--redis", server.url)
+
+    assert (status, found["health"]) == (2, "failing")
+    assert by_rule["redis.accepts-writes"]["severity"] == "critical"
+
+
+def fill(server):
+    """Write until the server refuses."""
+    with client.Redis.from_url(server.url) as admin, suppress(client.OutOfMemoryError):
+        for number in range(1_000):
+            admin.set(f"block:{number}", "x" * 100_000)
+
+
+@pytest.mark.parametrize("start", [servers.redis, servers.valkey, servers.system_redis])
+def test_an_account_that_may_do_nothing_is_told_what_it_lacks_and_not_what_it_is(start):
+    with start() as server:
+        paste(server, "ACL SETUSER poor on >geheim-3141")
+        url = server.url.replace("://", "://poor:geheim-3141@")
+        done = [inspect("--redis-env", "URL", *form, URL=url) for form in ([], *FORMS)]
+
+    assert [one.returncode for one in done] == [1, 1, 1]  # nobody needs a password
+    for one in done:
+        assert "geheim-3141" not in one.stdout + one.stderr
+        assert "Traceback" not in one.stderr
+    unknown = [one for one in json.loads(done[1].stdout)["verdicts"] if one["outcome"] == "unknown"]
+    assert sum("grant +info" in one["message"] for one in unknown) > 15
+
+
 def test_what_the_remediation_says_pasted_as_it_stands_mends_it():
     with running(servers.redis, *UNFIT) as server:
         status, _, by_rule = verdicts("--redis", server.url)
@@ -109,13 +143,13 @@ def signing_in(options):
 
 def paste(server, line, *words):
     """Give a line to redis-cli as a person would; the wheel's own client speaks no TLS."""
-    client = str(servers.redis_program().with_name("redis-cli"))
+    program = str(servers.redis_program().with_name("redis-cli"))
     way = ("-s", str(server.socket_path)) if server.socket_path else ("-p", str(server.port))
     if server.certificates:
-        client = "redis-cli"
+        program = "redis-cli"
         words = (*words, "--tls", "--cacert", str(server.certificates.ca))
     done = subprocess.run(
-        [client, *way, *words],
+        [program, *way, *words],
         input=f"{line}\n",
         capture_output=True,
         text=True,
@@ -160,7 +194,7 @@ def test_a_policy_is_judged_by(tmp_path):
 def test_a_password_is_used_and_never_shown(given):
     with running(servers.redis, *FIT, "requirepass", "geheim-3141") as server:
         url = f"redis://:{given}@127.0.0.1:{server.port}"
-        hidden = [inspect("--redis-env", "URL", form, URL=url) for form in FORMS]
+        hidden = [inspect("--redis-env", "URL", *form, URL=url) for form in FORMS]
         shown = inspect("--redis", url)
 
     for done in (*hidden, shown):
@@ -170,7 +204,7 @@ def test_a_password_is_used_and_never_shown(given):
     assert "shows in the list of processes" in shown.stderr
 
 
-FORMS = ("--json", "--nagios")
+FORMS = (["--json"], ["--nagios"])
 
 
 def test_tls_is_verified_unless_asked_otherwise():

@@ -244,6 +244,27 @@ def test_memory_at_the_brim_refuses_now_and_then(used, refused, cause):
         )
 
 
+@pytest.mark.parametrize(
+    ("used", "errors", "cause"),
+    [(949, {"OOM": 7}, ""), (950, {"OOM": 7}, "oom"), (999, {"MISCONF": 7}, ""), (999, {}, "")],
+)
+def test_at_first_sight_all_refusals_count(used, errors, cause):
+    facts = facts_with(
+        used_memory_bytes=used * MIB,
+        maxmemory_bytes=1000 * MIB,
+        errors=errors,
+        since=Missing("first_visit", "this is the first visit"),
+    )
+    verdict = accepts_writes.judge(facts)
+
+    assert verdict.cause == cause
+    if cause:
+        assert verdict.message == (
+            "Redis has refused 7 writes since it started, and uses 950\u202fMiB of 1,000\u202fMiB; "
+            "it must stay clear of maxmemory"
+        )
+
+
 def test_refusals_that_a_raised_ceiling_has_ended_are_over():
     facts = facts_with(since={"errors_rise": {"OOM": 90, "MISCONF": 4}})
 
