@@ -137,6 +137,15 @@ KEYS: Final = (
         "A script with undeclared keys that is refused: EmailEngine's own are of that kind, so no "
         "trial can have passed, and redis.engine-support warns as without it.",
     ),
+    Key(
+        "managed_snapshot_hours",
+        "count",
+        "Hours between the snapshots that the provider takes and keeps elsewhere; 0 for none",
+        "24",
+        ("backup.configured", "backup.age"),
+        "None: only the provider shows its snapshots. A source that is registered counts beside it, "
+        "and nothing attested in backup.intact and backup.restore-proven.",
+    ),
 )
 BY_KEY: Final[Mapping[str, Key]] = {key.name: key for key in KEYS}
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from checks.rule import Rule, rules_in
 from checks.rules import (
     accounts,
+    backup,
     capacity,
     clients,
     disk,
@@ -31,6 +32,7 @@ from checks.rules import (
     queues,
     reach,
     replicas,
+    restoring,
     sharing,
     writes,
 )
@@ -62,6 +64,8 @@ TOPICS = (
     accounts,
     mailflow,
     outcomes,
+    backup,
+    restoring,
 )
 
 RULES: tuple[Rule, ...] = tuple(found for topic in TOPICS for found in rules_in(topic))

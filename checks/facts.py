@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from checks.backups import BackupFacts as BackupFacts
+from checks.backups import Copy as Copy
+from checks.backups import CopySource as CopySource
+from checks.backups import Restore as Restore
 from checks.growth import Growth as Growth
 from checks.makes import ENGINE_LABELS as ENGINE_LABELS
 from checks.makes import MANAGED as MANAGED
@@ -327,6 +331,9 @@ class Attested:
     dragonfly_validated: bool | Missing = Missing(
         "unattested", "dragonfly_validated is not attested"
     )
+    managed_snapshot_hours: int | Missing = Missing(
+        "unattested", "managed_snapshot_hours is not attested"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +408,6 @@ class PairFacts:
     vantage: Vantage | Missing
     since: Since | Missing = field(default=Missing("first_visit", "this is the first visit"))
     attested: Attested | Missing = field(default=NOTHING_ATTESTED)
-    backup: Missing = field(default=NOT_CONFIGURED)
+    backup: BackupFacts | Missing = field(default=NOT_READ)
     trend: Trend | Missing = field(default=_NO_HISTORY)
     fleet: FleetFacts | Missing = field(default=NOT_CONFIGURED)

@@ -86,7 +86,7 @@ UNITS: Mapping[str, Callable[[Any], str]] = {
 SHOWN_AS: Mapping[str, Callable[[Any], str]] = {
     "_ratio": percent,
     "_ms": lambda value: f"{value:,g}{THIN}ms",
-    "_s": lambda value: f"{value:,g}{THIN}s",
+    "_s": lambda value: f"{value:,.10g}{THIN}s",
     "_bytes": size,
     "_pairs": pairs,
 }

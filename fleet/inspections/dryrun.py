@@ -302,4 +302,7 @@ def merged(parts: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
             if "missing" not in one:
                 whole.update(one)
         together[half] = whole
+    for part in parts:  # only the backup cadence's own part knows it
+        if "backup" in part:
+            together["backup"] = part["backup"]
     return together

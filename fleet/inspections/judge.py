@@ -54,6 +54,7 @@ def judge(due: Due, at: datetime, reading: PairReading, policy: Policy) -> Seen:
         vantage=due.vantage,
         since=since,
         attested=due.attested,
+        backup=due.backup,
         trend=trend,
         fleet=due.fleet,
     )

@@ -12,8 +12,10 @@ from django.conf import settings
 
 from checks.facts import (
     NOT_CONFIGURED,
+    NOT_READ,
     NOTHING_ATTESTED,
     Attested,
+    BackupFacts,
     FleetFacts,
     Growth,
     Missing,
@@ -23,6 +25,7 @@ from checks.facts import (
 from checks.past import NO_GROWTH
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
+from fleet.backups.facts import backup_facts
 from fleet.history.growth import growths
 from fleet.inspections import memory
 from fleet.inspections.blind import BLIND
@@ -70,6 +73,7 @@ class Before(NamedTuple):
     rtt_vantage: str
     ceiling_bytes: int | None
     last_save_at: datetime | None
+    last_backup_at: datetime | None
     persistence_at: datetime | None
     stats_at: datetime | None
     backup_at: datetime | None
@@ -108,6 +112,16 @@ class Home(NamedTuple):
     target_id: int
 
 
+class Beside(NamedTuple):
+    """What the tables say of a pair beside its last state: the last columns of Due, in that order."""
+
+    attested: Attested
+    fleet: FleetFacts
+    kept: memory.Kept
+    growth: Growth | Missing
+    backup: BackupFacts | Missing
+
+
 @dataclass(slots=True)
 class Due:
     """One pair to visit under one claim."""
@@ -127,6 +141,7 @@ class Due:
     fleet: FleetFacts
     kept: memory.Kept = memory.NOTHING_KEPT
     growth: Growth | Missing = NO_GROWTH
+    backup: BackupFacts | Missing = NOT_READ  # read where it is due: it costs queries, no visit
 
     def since(self, at: datetime, run_id: str | Missing) -> Since | Missing:
         """Give what the last visits left, as the rules see it; run_id is what this one read."""
@@ -170,23 +185,34 @@ JOIN inspections_pairstate b ON b.target_id = s.target_id AND b.recorded_claim <
 
 
 def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
-    """Load what these claims are for, in four queries; claims that are spent are left out.
+    """Load what these claims are for, in a few queries; claims that are spent are left out.
 
     Secrets are revealed here and live in the targets only.
     """
     claims = {target_id: (claim, bits) for target_id, claim, bits in tokens}
     rows = rows_of(LOAD, [LEASE, list(claims), [claim for claim, _bits in claims.values()]])
     ids = [row[0] for row in rows]
+    befores = {row[0]: Before._make(row[FIRST + len(REGISTERED) : -1]) for row in rows}
+    due = {
+        target_id: from_bits(ALL_BITS if before.was_out_of_sight else claims[target_id][1])
+        for target_id, before in befores.items()
+    }
+    copies = backup_facts([one for one in ids if Cadence.BACKUP in due[one]], now)
     said, kept, around = attested(ids, now), memory.kept(ids), neighbourhood()
     grown = growths(ids, now)
     return [
         _due(
             row,
-            *claims[row[0]],
-            said.get(row[0], NOTHING_ATTESTED),
-            around.facts(row[0], row[9], row[10]),
-            kept.get(row[0], memory.NOTHING_KEPT),
-            grown.get(row[0], NO_GROWTH),
+            claims[row[0]][0],
+            due[row[0]],
+            befores[row[0]],
+            Beside(
+                said.get(row[0], NOTHING_ATTESTED),
+                around.facts(row[0], row[9], row[10]),
+                kept.get(row[0], memory.NOTHING_KEPT),
+                grown.get(row[0], NO_GROWTH),
+                copies.get(row[0], NOT_READ),
+            ),
         )
         for row in rows
     ]
@@ -195,16 +221,12 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
 def _due(
     row: tuple[Any, ...],
     claim: int,
-    bits: int,
-    said: Attested,
-    fleet: FleetFacts,
-    kept: memory.Kept,
-    growth: Growth | Missing,
+    cadences: frozenset[Cadence],
+    before: Before,
+    beside: Beside,
 ) -> Due:
     target_id, is_asked, is_slow = row[:3]
     registered = _hashable(row[FIRST : FIRST + len(REGISTERED)])
-    before = Before._make(row[FIRST + len(REGISTERED) : -1])
-    is_void = bool(before.core_unknown) and before.was_out_of_sight
     last = None
     if before.run_id and before.blocked_clients is not None:
         last = LastSeen(before.run_id, before.blocked_clients)
@@ -213,7 +235,7 @@ def _due(
     return Due(
         target_id,
         claim,
-        from_bits(ALL_BITS if is_void else bits),
+        cadences,
         is_asked,
         is_slow,
         way,
@@ -222,10 +244,7 @@ def _due(
         row[-1],
         is_redis_only,
         Home(row[7], row[8], target_id),
-        said,
-        fleet,
-        kept,
-        growth,
+        *beside,
     )
 
 

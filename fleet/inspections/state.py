@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
@@ -48,6 +48,7 @@ STEADY: Final = {
     "rtt_vantage": "text",
     "ceiling_bytes": "int8",
     "last_save_at": "timestamptz",
+    "last_backup_at": "timestamptz",
     "persistence_at": "timestamptz",
     "stats_at": "timestamptz",
     "backup_at": "timestamptz",
@@ -203,6 +204,7 @@ def _figures(row: Row, seen: Seen) -> None:
     row["recent_stall_us"] = before.recent_stall_us
     row["rtt_us"], row["rtt_vantage"] = before.rtt_us, before.rtt_vantage
     row["used_ratio"], row["ceiling_bytes"] = before.used_ratio, before.ceiling_bytes
+    row["last_backup_at"] = _last_backup(seen)
     if Cadence.LATENCY in seen.cadences:
         row["rtt_us"], row["rtt_vantage"] = _rtt(seen)
         stall_us = stall_sample(seen.facts)
@@ -213,6 +215,17 @@ def _figures(row: Row, seen: Seen) -> None:
         used, ceiling = headroom.evidence.get("used_ratio"), headroom.evidence.get("ceiling_bytes")
         row["used_ratio"] = used
         row["ceiling_bytes"] = None if ceiling is None else min(int(ceiling), 2**63 - 1)
+
+
+def _last_backup(seen: Seen) -> datetime | None:
+    """Give of when the content of the newest good copy is; None where there is none."""
+    backup = seen.facts.backup
+    if isinstance(backup, Missing):
+        return seen.due.before.last_backup_at
+    ages_s = [one.good.age_s for one in backup.sources if not isinstance(one.good, Missing)]
+    if not ages_s:
+        return None
+    return (seen.at - timedelta(seconds=min(ages_s))).replace(microsecond=0)
 
 
 def _rtt(seen: Seen) -> tuple[int | None, str]:

@@ -26,6 +26,7 @@ TITLES: Final[dict[str, Words]] = {
     "largest_message_bytes": gettext_lazy("Largest message"),
     "secret_kept": gettext_lazy("EENGINE_SECRET kept apart"),
     "dragonfly_validated": gettext_lazy("Dragonfly validated"),
+    "managed_snapshot_hours": gettext_lazy("Snapshots by the provider"),
 }
 HINTS: Final[dict[str, Words]] = {
     "disk_iops": gettext_lazy("Measured on the disk under the AOF, such as 12000."),
@@ -40,6 +41,9 @@ HINTS: Final[dict[str, Words]] = {
     "secret_kept": gettext_lazy("Is the secret kept apart from the backups?"),
     "dragonfly_validated": gettext_lazy(
         "Was EmailEngine tried on this Dragonfly before production?"
+    ),
+    "managed_snapshot_hours": gettext_lazy(
+        "Hours between the snapshots that the provider takes and keeps elsewhere, such as 24; 0: none."
     ),
 }
 

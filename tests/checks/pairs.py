@@ -8,7 +8,10 @@ from checks.facts import (
     NOT_CONFIGURED,
     Account,
     Attested,
+    BackupFacts,
     BullClient,
+    Copy,
+    CopySource,
     Deliveries,
     EmailEngineFacts,
     Engine,
@@ -19,6 +22,7 @@ from checks.facts import (
     Queue,
     RedisFacts,
     Replica,
+    Restore,
     RoundTrips,
     Since,
     Trend,
@@ -202,6 +206,24 @@ ATTESTED = Attested(
     storage_medium="NVMe",
     largest_message_bytes=25 * MIB,
     plan="pay as you go",
+    secret_kept=True,
+)
+COPY = Copy("dump-1.rdb", "intact", "whole", age_s=5 * 3600.0, size_bytes=300 * MIB)
+DAILY = CopySource(
+    label="nightly",
+    kind="directory",
+    interval_s=86_400,
+    grace_s=10_800,
+    newest=COPY,
+    good=COPY,
+    earlier_bytes=(290 * MIB, 295 * MIB, 298 * MIB),
+)
+BACKUP = BackupFacts(
+    registered_s=90 * 86_400.0,
+    sources=(DAILY,),
+    restore=Restore(
+        is_passed=True, age_s=3 * 86_400.0, text="restored", load_s=41.0, lost_s=18_720.0
+    ),
 )
 HEALTHY = PairFacts(
     redis=REDIS,
@@ -211,6 +233,7 @@ HEALTHY = PairFacts(
     attested=ATTESTED,
     trend=TREND,
     fleet=FLEET,
+    backup=BACKUP,
 )
 
 Part = Mapping[str, Any] | Missing
@@ -226,6 +249,7 @@ def facts_with(
     attested: Part | None = None,
     trend: Part | None = None,
     fleet: Part | None = None,
+    backup: Part | None = None,
     **redis_fields: Any,
 ) -> PairFacts:
     """Build the healthy pair with these facts changed.
@@ -243,7 +267,17 @@ def facts_with(
         attested=_changed(Attested(), attested),
         trend=_changed(TREND, trend),
         fleet=_changed(FLEET, fleet),
+        backup=_changed(BACKUP, backup),
     )
+
+
+def source_with(state: str = "intact", **fields: Any) -> CopySource:
+    """Build the nightly source whose newest copy is in this state, with these fields changed."""
+    copy = replace(COPY, state=state, text=f"this is {state}")
+    values = {"newest": copy}
+    if state in ("intact", "unchecked", "reported"):
+        values["good"] = copy
+    return replace(DAILY, **{**values, **fields})
 
 
 def _changed(whole: Any, part: Part | None) -> Any:

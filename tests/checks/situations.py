@@ -1,7 +1,7 @@
 """What can be wrong with a pair, one thing at a time: every cause of every rule occurs here."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from checks.facts import (
     NOT_CONFIGURED,
@@ -16,9 +16,10 @@ from checks.facts import (
     Queue,
     RedisFacts,
     Replica,
+    Restore,
     Sentinels,
 )
-from tests.checks.pairs import GIB, MIB, NOW_S, facts_with
+from tests.checks.pairs import COPY, GIB, MIB, NOW_S, facts_with, source_with
 
 MISCONF = Missing("misconf", "MISCONF Redis is configured to save RDB snapshots, but it is unable")
 MISCONF_AOF = Missing("misconf", "MISCONF Errors writing to the AOF file: No space left on device")
@@ -279,6 +280,37 @@ CONTRARY = {
     ),
     "quota used up": facts_with(engine=Engine.UPSTASH, **dict.fromkeys(READ, USED_UP)),
 }
+NO_GOOD = Missing("undetermined", "no copy is good")
+OLD = replace(COPY, age_s=4 * 86_400.0)
+COPIES = {
+    "no source": facts_with(backup={"sources": ()}),
+    "attested none": facts_with(backup={"sources": ()}, attested={"managed_snapshot_hours": 0}),
+    "attested snapshots": facts_with(
+        backup={"sources": ()}, attested={"managed_snapshot_hours": 24}
+    ),
+    "attested rare": facts_with(backup={"sources": ()}, attested={"managed_snapshot_hours": 168}),
+    "backup late": facts_with(
+        backup={"sources": (source_with(good=replace(COPY, age_s=100_000.0)),)}
+    ),
+    "backup very late": facts_with(backup={"sources": (source_with(newest=OLD, good=OLD),)}),
+    **{
+        f"newest copy {state}": facts_with(backup={"sources": (source_with(state),)})
+        for state in ("truncated", "corrupt", "empty", "unchecked", "reported", "unreadable")
+    },
+    "nothing good": facts_with(backup={"sources": (source_with("corrupt", good=NO_GOOD),)}),
+    "nothing copied": facts_with(
+        backup={"sources": (source_with(newest=NO_GOOD, good=NO_GOOD, trouble="bucket gone"),)}
+    ),
+    "half the size": facts_with(backup={"sources": (source_with(earlier_bytes=(GIB,) * 3),)}),
+    "never restored": facts_with(backup={"restore": Missing("no_history", "no drill yet")}),
+    "restored long ago": facts_with(
+        backup={"restore": Restore(is_passed=True, age_s=40 * 86_400.0, text="restored")}
+    ),
+    "restore failed": facts_with(
+        backup={"restore": Restore(is_passed=False, age_s=3600.0, text="keys are missing")}
+    ),
+    "secret lost": facts_with(attested={"secret_kept": False}),
+}
 SITUATIONS: Mapping[str, PairFacts] = {
     **CONTRARY,
     **REACHING,
@@ -295,4 +327,5 @@ SITUATIONS: Mapping[str, PairFacts] = {
     **BESIDE,
     **TIME,
     **CARE,
+    **COPIES,
 }

@@ -17,7 +17,16 @@ from checks.facts import (
     Queue,
 )
 from checks.rule import Cadence, Outcome
-from tests.checks.pairs import ATTESTED, BULL, GIB, MIB, NOW_S, facts_with
+from tests.checks.pairs import (
+    ATTESTED,
+    BULL,
+    COPY,
+    GIB,
+    MIB,
+    NOW_S,
+    facts_with,
+    source_with,
+)
 
 NO_CONFIG = Missing("command_unavailable", "CONFIG is blocked")
 CLOSED = dict.fromkeys(
@@ -33,7 +42,13 @@ CLOSED = dict.fromkeys(
     ),
     NO_CONFIG,
 )
-KNOWN = {"ram_bytes": 16 * GIB, "storage_medium": "NVMe", "largest_message_bytes": 25 * MIB}
+KNOWN = {
+    "ram_bytes": 16 * GIB,
+    "storage_medium": "NVMe",
+    "largest_message_bytes": 25 * MIB,
+    "secret_kept": True,
+}
+OF_BACKUPS = {rule_id for rule_id in BY_ID if rule_id.startswith("backup.")}
 
 
 @dataclass
@@ -240,6 +255,7 @@ CASES = {
             *("redis.clients-headroom", "redis.pubsub-buffers", "redis.credentials-drift"),
             *("redis.replication", "redis.snapshot-headroom", "redis.storage-medium"),
             *("emailengine.bounce-rate", "pair.data-intact", "redis.memory-forecast"),
+            "backup.secret-kept",
         },
     ),
     "a submit queue that is paused on purpose, for half an hour": Case(
@@ -318,6 +334,7 @@ CASES = {
             "redis.replication": "info",
         },
         unknown={
+            "backup.secret-kept",
             "redis.memory-forecast",
             "redis.memory-headroom",
             "redis.memory-provisioning",
@@ -355,6 +372,33 @@ CASES = {
             *("redis.command-size-limit", "redis.idle-timeout", "redis.pubsub-buffers"),
             *("redis.rdb-fresh", "redis.rdb-schedule", "redis.tcp-keepalive"),
         },
+    ),
+    # Two weeks are given to set a backup up; until then nobody can say that there is one.
+    "a pair of last week whose backup is still to come": Case(
+        pair(backup={"sources": (), "registered_s": 7 * 86_400.0}),
+        lamps=("unverified", "healthy"),
+        unknown=OF_BACKUPS,
+    ),
+    "a bucket that gets a copy a day, and a heartbeat": Case(
+        pair(
+            backup={
+                "sources": (
+                    source_with(kind="bucket"),
+                    source_with("reported", kind="heartbeat", label="cron"),
+                )
+            }
+        ),
+    ),
+    # The job wrote what was left of a full disk; the copy of the day before is still good.
+    "a night on which the disk was full": Case(
+        pair(backup={"sources": (source_with("truncated", good=COPY),)}),
+        lamps=("non_compliant", "healthy"),
+        fails={"backup.intact": "critical"},
+    ),
+    "snapshots of the provider's, attested": Case(
+        pair(backup={"sources": ()}, attested={"managed_snapshot_hours": 24}),
+        unknown={"backup.intact", "backup.size", "backup.restore-proven"},
+        lamps=("compliant", "healthy"),
     ),
     # With one of its two tokens EmailEngine tells half: what was not registered decides no lamp.
     "a metrics token alone": Case(
@@ -412,6 +456,7 @@ CASES = {
         lamps=("unverified", "healthy"),
         fails={"redis.maxmemory-set": "info"},
         unknown={
+            "backup.secret-kept",
             "redis.memory-forecast",
             "redis.memory-headroom",
             "redis.memory-provisioning",

@@ -15,6 +15,7 @@ from fleet.inspections.schedule import claim_due, ensure_schedule
 from fleet.inspections.terms import terms
 from fleet.registry.models import Pair, Worker
 from tests.checks.pairs import EMAILENGINE, facts_with
+from tests.fleet.backups.sources import make_proven
 from tests.fleet.factories import make_pair, make_worker
 
 NOW = datetime(2026, 11, 21, 14, 32, tzinfo=UTC)
@@ -23,8 +24,10 @@ UNREACHED = Missing("refused", "10.0.0.1:6379 was not reached: connection refuse
 
 
 def make_pairs(count: int, **fields) -> list[Pair]:
-    """Register pairs in a zone with a worker, and give them their schedule."""
+    """Register pairs in a zone with a worker, backed up and restored, and give them their schedule."""
     pairs = [make_pair(**fields) for _ in range(count)]
+    for pair in pairs:
+        make_proven(pair, NOW)
     ensure_schedule(NOW)
     seen(NOW)
     return pairs

@@ -57,6 +57,12 @@ emailengine.processing-rate operation health critical S3
 emailengine.delivery-time operation health critical S3
 emailengine.bounce-rate operation health critical S3
 emailengine.webhooks operation health warning ours
+backup.configured requirement backup critical S0, S1
+backup.age requirement backup critical S1
+backup.intact requirement backup critical S0, S1
+backup.size operation backup critical ours
+backup.restore-proven requirement backup critical ours
+backup.secret-kept requirement backup critical EE
 """
 CORE = {
     *("redis.standalone", "redis.engine-support", "redis.eviction-policy", "redis.durability"),

@@ -9,6 +9,7 @@ from checks.catalog import RULES
 from checks.facts import (
     NOT_READ,
     Attested,
+    BackupFacts,
     EmailEngineFacts,
     FleetFacts,
     Missing,
@@ -30,6 +31,7 @@ PARTS = {
     "fleet": FleetFacts,
     "attested": Attested,
     "vantage": Vantage,
+    "backup": BackupFacts,
 }
 # What every visit has: where it went and from where, and what the last ones left behind.
 THERE = {
@@ -40,6 +42,7 @@ THERE = {
     "fleet": {"neighbours", "database", "key_prefix", "other_rss_bytes"},
     "attested": set(),
     "vantage": {"zone", "worker"},
+    "backup": {"registered_s", "sources", "restore_trouble"},
 }
 FACTS = [
     (part, field.name)

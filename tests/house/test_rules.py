@@ -82,6 +82,12 @@ SHIPPED = {
     "emailengine.delivery-time",
     "emailengine.bounce-rate",
     "emailengine.webhooks",
+    "backup.configured",
+    "backup.age",
+    "backup.secret-kept",
+    "backup.intact",
+    "backup.size",
+    "backup.restore-proven",
 }
 ID = re.compile(r"(redis|emailengine|backup|pair)(\.[a-z]+(-[a-z]+)*)")
 SEVERITIES = ("info", "warning", "critical")
@@ -116,6 +122,7 @@ WITHOUT_READING = {
     "redis.same-zone",
     "redis.storage-medium",
     "redis.upstash-plan",
+    *(rule.id for rule in RULES if rule.cadence is Cadence.BACKUP),
 }
 HEALTH_OF_EMAILENGINE = {"url", "key_prefix", "health_status", "health_s", "network_us"}
 FORBIDDEN = re.compile(
@@ -298,7 +305,7 @@ def test_what_a_rule_calls_its_worst_occurs(judged):
 
 @RULE
 def test_without_any_fact_nothing_passes(judged):
-    nothing = PairFacts(redis=HIDDEN, emailengine=HIDDEN, vantage=HIDDEN)
+    nothing = PairFacts(redis=HIDDEN, emailengine=HIDDEN, vantage=HIDDEN, backup=HIDDEN)
     bare = replace(REDIS, **dict.fromkeys(OPTIONAL_REDIS, HIDDEN))
     empty = replace(
         HEALTHY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import count
 
-from fleet.backups.models import Artefact, BackupSource
+from fleet.backups.models import Artefact, BackupSource, Drill
 from fleet.registry.models import Pair
 from tests.fleet.factories import NOW
 
@@ -34,3 +34,17 @@ def make_artefact(source: BackupSource, now=NOW, **fields) -> Artefact:
         **fields,
     }
     return Artefact.objects.create(source=source, **values)
+
+
+def make_drill(pair: Pair, outcome="passed", ago=timedelta(hours=1), now=NOW, **fields) -> Drill:
+    at = now - ago
+    values = {"started_at": at, "ended_at": at, "text": f"this is {outcome}", **fields}
+    return Drill.objects.create(target=pair.target, outcome=outcome, **values)
+
+
+def make_proven(pair: Pair, now=NOW) -> BackupSource:
+    """Give a pair a source with a good copy that was restored an hour ago."""
+    source = make_source(pair)
+    make_artefact(source, now)
+    make_drill(pair, now=now)
+    return source

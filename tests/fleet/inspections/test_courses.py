@@ -104,7 +104,8 @@ def tick(_target_id, references, at, _event):
 
 
 def answer(target_id, references, at, _event):
-    for finding in Finding.objects.filter(target=target_id, state="open"):
+    theirs = Finding.objects.filter(target=target_id, rule_id__in=references, state="open")
+    for finding in theirs:
         until = at + timedelta(days=3)
         acknowledge(finding.pk, "we know of it", None, at, until=until)
         references[finding.rule_id].acknowledge(until, at)

@@ -274,7 +274,7 @@ def test_each_cadence_keeps_its_own_facts_and_replies():
     visit(NOW)
 
     rows = {row.cadence: row for row in LatestFacts.objects.all()}
-    assert set(rows) == {"health", "latency", "persistence", "stats"}
+    assert set(rows) == {"health", "latency", "persistence", "stats", "backup"}
     assert "round_trips" in rows["latency"].facts["redis"]
     assert "round_trips" not in rows["health"].facts["redis"]
     assert rows["health"].raw == [["INFO", "# Server\nredis_version:7.2.6"]]

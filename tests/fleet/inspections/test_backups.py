@@ -1,0 +1,77 @@
+"""A visit judges a pair's copies by what was verified before, and does no I/O for it."""
+
+from datetime import timedelta
+
+import pytest
+
+from checks.rule import Cadence
+from fleet.findings.models import Finding
+from fleet.inspections.cadences import to_bits
+from fleet.inspections.models import LatestFacts, PairState
+from tests.fleet.backups.sources import make_artefact
+from tests.fleet.visiting import NOW, claimed, make_pairs, visit
+
+pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
+HEALTH = to_bits({Cadence.HEALTH})
+
+
+def said(rule_id):
+    return LatestFacts.objects.get(cadence="backup").verdicts[rule_id]
+
+
+def test_a_visit_judges_the_last_verified_copies():
+    make_pairs(1)
+
+    visit(NOW)
+
+    assert said("backup.age")["outcome"] == "pass"
+    assert said("backup.restore-proven")["outcome"] == "pass"
+    assert PairState.objects.get().last_backup_at == NOW - 3 * HOUR
+
+
+def test_a_backup_that_stays_away_opens_and_a_new_copy_closes_it():
+    (pair,) = make_pairs(1)
+    visit(NOW)
+    later = NOW + 30 * HOUR
+
+    visit(later)
+    found = Finding.objects.get(rule_id="backup.age")
+    assert (found.state, found.severity, found.short) == (
+        "open",
+        "warning",
+        "Backup 33\u202fh old",
+    )
+
+    make_artefact(pair.target.backup_sources.get(), at=later)
+    visit(later + HOUR)
+    assert Finding.objects.get(rule_id="backup.age").state == "resolved"
+
+
+def test_a_corrupt_copy_opens_although_redis_is_away():
+    (pair,) = make_pairs(1)
+    make_artefact(pair.target.backup_sources.get(), state="corrupt", at=NOW)
+
+    visit(NOW)
+
+    assert Finding.objects.get(rule_id="backup.intact").severity == "critical"
+
+
+def test_a_visit_for_health_alone_reads_no_copies():
+    make_pairs(1)
+    visit(NOW)
+
+    (due,) = claimed(NOW + HOUR, bits=HEALTH)
+
+    assert due.backup.reason == "undetermined"
+
+
+def test_a_pair_without_a_source_is_unverified_and_has_no_backup():
+    (pair,) = make_pairs(1)
+    pair.target.backup_sources.all().delete()
+
+    visit(NOW)
+
+    found = PairState.objects.get()
+    assert (found.compliance, found.last_backup_at) == ("unverified", None)
+    assert found.core_unknown == {"backup.configured": "no_history", "backup.age": "depends_on"}
