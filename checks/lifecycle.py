@@ -166,6 +166,12 @@ def acknowledged(standing: Standing, until: datetime) -> Step:
     return Step(after, _stay(Cause.ACKNOWLEDGED, after)._replace(is_quiet=False))
 
 
+def unacknowledged(standing: Standing) -> Step:
+    """Note that nobody answers for an open finding any more: reminders go on."""
+    after = replace(standing, acknowledged_until=None)
+    return Step(after, _stay(Cause.ACKNOWLEDGED, after)._replace(is_quiet=False))
+
+
 def accepted(standing: Standing) -> Step:
     """Close an open finding because a person accepts what happened."""
     return _closed(standing, Cause.ACKNOWLEDGED)

@@ -79,6 +79,7 @@ def _alert_of(mail: Mail, wanted: Mapping[int, Wanted], reminder_at: datetime | 
         standing=standing(tenant.pk if tenant else None),
         items=items_of(wanted, with_tenants=tenant is None),
         reminder_at=reminder_at,
+        mail_id=mail.pk,
     )
 
 
@@ -98,6 +99,7 @@ def _fleet(mail: Mail, still: Still, _now: datetime) -> Body | None:
         pairs_count=(pairs.filter(zone=zone) if zone else pairs).count(),
         rules=_rules(says),
         tenants=_tenants(says),
+        mail_id=mail.pk,
     )
 
 

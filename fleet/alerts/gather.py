@@ -70,11 +70,14 @@ class Unsent(NamedTuple):
     takes_more: bool
 
 
-def gather(now: datetime) -> int:
-    """Group what waits into mails that are due; returns how many were made. Safe to run twice."""
+def gather(now: datetime) -> int | None:
+    """Group what waits into mails that are due; returns how many were made. Safe to run twice.
+
+    None where another is at it just now.
+    """
     with transaction.atomic():
         if not _lock():
-            return 0
+            return None
         # In this order: what a mail told that was taken meanwhile is then known of its news.
         unsent = _unsent()
         news = waiting()

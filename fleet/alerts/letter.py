@@ -91,6 +91,7 @@ class Alert:
 
     One mail may mix them. `reminder_at` is when the next reminder comes, None where none does.
     A reminder to operators may span tenants: `tenant_id` is None, and pairs are named with theirs.
+    `mail_id` is the mail's own, by which its links name these findings; a sample has none.
     """
 
     tenant: str
@@ -98,6 +99,7 @@ class Alert:
     standing: Standing
     items: tuple[Item, ...]
     reminder_at: datetime | None = None
+    mail_id: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,7 @@ class Storm:
     pairs_count: int  # active pairs in that zone, or in the fleet
     rules: tuple[RuleCount, ...]
     tenants: tuple[TenantCount, ...]
+    mail_id: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

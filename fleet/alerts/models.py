@@ -158,6 +158,8 @@ class Mail(models.Model):
     answer = models.CharField(  # what the other side said on taking it
         _("answer"), max_length=300, blank=True, db_default=""
     )
+    # What its last attempt said: its links lead to exactly these. Null: it is about no findings.
+    finding_ids = ArrayField(models.BigIntegerField(), null=True)
     subject = models.CharField(_("subject"), max_length=400, blank=True)
     text = models.TextField(_("text"), blank=True)  # as it was last sent
     html = models.TextField(_("HTML"), blank=True)

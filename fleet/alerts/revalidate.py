@@ -29,6 +29,12 @@ class Still:
     says: tuple[Say, ...] = ()
     reminds: tuple[Due, ...] = ()
 
+    @property
+    def finding_ids(self) -> list[int] | None:
+        """Give the findings told of; None where the mail is about none."""
+        ids = [say.news.finding_id for say in self.says]
+        return [*ids, *(one.finding_id for one in self.reminds)] or None
+
 
 def still_to_tell(mail: Mail, now: datetime) -> Still:
     """Look at a mail's news once more, and settle what fell away before the attempt is made.

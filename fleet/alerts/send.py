@@ -83,7 +83,12 @@ def _bury(now: datetime) -> None:
 def _attempt(mail: Mail, letter: Letter, still: Still, clock: Clock) -> None:
     rendered = render(letter)
     mine = Mail.objects.filter(pk=mail.pk, state=State.LEASED, attempts=mail.attempts)
-    mine.update(subject=rendered.subject, text=rendered.text, html=rendered.html)
+    mine.update(
+        subject=rendered.subject,
+        text=rendered.text,
+        html=rendered.html,
+        finding_ids=still.finding_ids,
+    )
     try:
         answer = deliver(
             letter,

@@ -25,8 +25,8 @@ def tell() -> None:
     """Route transitions, and group what waits into mails. Safe to run twice, at once too."""
     with database_may_fail("routing"):
         route.route(timezone.now())
-        gather.gather(timezone.now())
-        turns.ended("routing", timezone.now())
+        if gather.gather(timezone.now()) is not None:
+            turns.ended("routing", timezone.now())
 
 
 @shared_task(ignore_result=True)

@@ -56,6 +56,7 @@ class FindingAdmin(AcknowledgeAction, RowListAdmin):
         filters.ZoneFilter,
         filters.SinceFilter,
         filters.WaiverFilter,
+        filters.MailFilter,
     )
     list_select_related = ("target__tenant", "waiver")
     search_fields = ("message", "rule_id", "target__name", "target__tenant__name")
@@ -66,9 +67,8 @@ class FindingAdmin(AcknowledgeAction, RowListAdmin):
 
     def nothing(self, cl: ChangeList) -> Any:
         """Say what an empty view means."""
-        state = cl.filter_params.get("state", [Finding.State.OPEN.value])[-1]
-        is_narrowed = cl.query or cl.filter_params.keys() - {"state", "o"}
-        return "" if is_narrowed else finding_list.EMPTY.get(state, "")
+        is_narrowed = cl.query or cl.filter_params.keys() - {"state", "since", "o"}
+        return "" if is_narrowed else finding_list.empty(cl.filter_params)
 
     def above(self, request: HttpRequest) -> dict[str, Any]:
         """Give the views and chips."""

@@ -16,6 +16,7 @@ Cause, Severity = Transition.Cause, Finding.Severity
 # An open finding counts where nothing covers it; else it is counted apart.
 COUNTED: Final = Q(state=Finding.State.OPEN, waiver=None)
 WAIVED: Final = Q(state=Finding.State.OPEN, waiver__isnull=False)
+STALE: Final = COUNTED & Q(stale_since__isnull=False)
 # What a waiver of this severity accepts.
 UP_TO: Final = {
     Severity.WARNING.value: (Severity.INFO.value, Severity.WARNING.value),
@@ -41,6 +42,12 @@ def within(severity: str, ceiling: float | None) -> Q:
     """
     covered = Q(severity__in=UP_TO[severity])
     return covered if ceiling is None else covered & Q(worst_measure__lte=ceiling)
+
+
+def taken_on_by(person_id: int | None, now: datetime) -> Q:
+    """Say which open findings somebody takes care of: acknowledged, or under a waiver they asked for."""
+    acknowledged = Q(acknowledged_by=person_id, acknowledged_until__gt=now)
+    return Q(state=Finding.State.OPEN) & (acknowledged | Q(waiver__requested_by=person_id))
 
 
 # The waiver that covers finding f of target t now: its own before the tenant's.

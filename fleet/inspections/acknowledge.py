@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from checks.catalog import BY_ID
-from checks.lifecycle import accepted, acknowledged
+from checks.lifecycle import accepted, acknowledged, unacknowledged
 from fleet.findings import rows
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairMemory, PairState
@@ -52,6 +52,20 @@ def acknowledge(
             PairMemory.objects.update_or_create(
                 target_id=finding.target_id, defaults={"acknowledged_at": at}
             )
+    finding.refresh_from_db()
+    return finding
+
+
+def end_acknowledgement(finding_id: int, by_id: int | None, at: datetime) -> Finding:
+    """End an acknowledgement before its time: reminders go on. Raises AcknowledgeError."""
+    with transaction.atomic():
+        finding = _held(finding_id)
+        until = finding.acknowledged_until
+        if finding.state != Finding.State.OPEN or until is None or until <= at:
+            raise AcknowledgeError(_("This finding is not acknowledged any more."))
+        (row,) = rows.by_id([finding_id])
+        found = unacknowledged(rows.standing(row))
+        rows.apply(row, found, at, by_id=by_id, note="", until=None)
     finding.refresh_from_db()
     return finding
 

@@ -15,12 +15,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fleet.findings.models import Finding
-from fleet.inspections.acknowledge import AcknowledgeError, acknowledge, may_accept
+from fleet.inspections.acknowledge import (
+    AcknowledgeError,
+    acknowledge,
+    end_acknowledgement,
+    may_accept,
+)
 from fleet.inspections.schedule import check_now
 from fleet.portal.figures import instant
 from fleet.portal.scoped_admin import Rows, scoped_view
 
 ACCEPT: Final = "accept"
+END: Final = "end"
 Choices = dict[str, str | Promise]
 # How long one may answer for a finding, by the hours that the form posts.
 UNTIL: Final[Choices] = {
@@ -35,7 +41,7 @@ DEFAULT: Final = "24"
 
 @scoped_view
 def answer(request: HttpRequest, rows: Rows, finding_id: int) -> HttpResponse:
-    """Acknowledge the finding as posted, with the reason; back to its page."""
+    """Acknowledge the finding as posted, with the reason, or end that early; back to its page."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     finding = rows.get(Finding, "target", pk=finding_id)
@@ -65,6 +71,9 @@ def may_answer(rows: Rows, finding: Finding) -> bool:
 def _acknowledged(request: HttpRequest, finding: Finding, now: datetime) -> str:
     """Carry it out and say what was done. Raises AcknowledgeError."""
     reason, chosen = request.POST.get("reason", ""), request.POST.get("until", "")
+    if chosen == END:
+        end_acknowledgement(finding.pk, request.user.pk, now)
+        return _("The acknowledgement is ended: reminders go on.")
     if chosen == ACCEPT:
         acknowledge(finding.pk, reason, request.user.pk, now)
         check_now([finding.target_id], now)

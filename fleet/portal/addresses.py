@@ -33,6 +33,7 @@ FINDING_FILTERS = (
     "zone",
     "since",  # "24h": scored, and in its state for less than a day
     "waiver",  # its id
+    "mail",  # its id: what that mail told of, in whatever state it is now
     "q",
 )
 
@@ -52,6 +53,11 @@ def findings(**filters: object) -> str:
 def mails(**filters: object) -> str:
     """Give the deliveries log, narrowed: `mails(state="dead")`."""
     return _list("admin:alerts_mail_changelist", MAIL_FILTERS, filters)
+
+
+def mail(mail_id: int) -> str:
+    """Give the page of one mail of the log."""
+    return reverse("admin:alerts_mail_change", args=[mail_id])
 
 
 def pair(target_id: int) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 
 from django.db.models import Count
 
+from fleet.findings.cover import STALE as IS_STALE
 from fleet.findings.cover import WAIVED as IS_WAIVED
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
@@ -33,14 +34,17 @@ class PairFacets:
     versions: Counter[str] = field(default_factory=Counter)
 
 
-WAIVED: Final = "waived"  # a view beside the states of a finding
+# Views beside the states of a finding; what is one's own is counted for nobody else.
+WAIVED: Final = "waived"
+STALE: Final = "stale"
+MINE: Final = "mine"
 
 
 @dataclass
 class FindingFacets:
     """Live findings of unarchived pairs: by state and severity, the open ones by rule too.
 
-    Those that are waived count in the state WAIVED alone.
+    Those that are waived count in the state WAIVED alone; the stale ones count as open too.
     """
 
     by_state: dict[str, Counter[str]] = field(default_factory=dict)
@@ -129,10 +133,15 @@ def _count_findings(rows: Rows) -> FindingFacets:
         .exclude(target__state=Target.State.ARCHIVED)
         .order_by()
         .values_list("state", "severity", "rule_id")
-        .annotate(count=Count("pk", filter=~IS_WAIVED), waived=Count("pk", filter=IS_WAIVED))
+        .annotate(
+            count=Count("pk", filter=~IS_WAIVED),
+            waived=Count("pk", filter=IS_WAIVED),
+            stale=Count("pk", filter=IS_STALE),
+        )
     )
     facets = FindingFacets()
-    for state, severity, rule_id, count, waived in groups:
+    for state, severity, rule_id, count, waived, stale in groups:
+        facets.by_state.setdefault(STALE, Counter())[severity] += stale
         facets.by_state.setdefault(WAIVED, Counter())[severity] += waived
         facets.by_state.setdefault(state, Counter())[severity] += count
         if state == Finding.State.OPEN:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.views.main import ChangeList
@@ -16,16 +16,18 @@ from checks.catalog import BY_ID
 from checks.facts import ENGINE_LABELS, REASONS, Engine
 from checks.remedy import title as rule_title
 from checks.rule import Kind
-from fleet.findings.cover import COUNTED, WAIVED
+from fleet.alerts.models import Mail
+from fleet.findings.cover import COUNTED, STALE, WAIVED, taken_on_by
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
 from fleet.portal import facets
-from fleet.portal.moves import LATELY, lately
+from fleet.portal.moves import LATELY, THIS_WEEK, lately, this_week
 from fleet.portal.reasons import in_words
 from fleet.portal.scoped_admin import rows_of
 from fleet.registry.models import Target, Tenant
 
 Choices = Iterable[tuple[str, Any]]
+MOST_DIGITS: Final = 17  # of a number in an address, which the database can hold
 
 
 class SelectFilter(SimpleListFilter):
@@ -288,56 +290,85 @@ class KindFilter(SelectFilter):
 
 
 class FindingStateFilter(SelectFilter):
-    """Open findings that are not waived, unless another view is chosen."""
+    """Open findings that are not waived, unless another view is chosen; of a mail all it told of."""
 
     title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        return [*Finding.State.choices, (facets.WAIVED, _("Waived"))]
+        views = [(facets.WAIVED, _("Waived")), (facets.STALE, _("Stale")), (facets.MINE, _("Mine"))]
+        return [*Finding.State.choices, *views]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value() or Finding.State.OPEN
-        views = {Finding.State.OPEN.value: COUNTED, facets.WAIVED: WAIVED}
-        return queryset.filter(views.get(value, Q(state=value)))
+        value = self.value()
+        if not value and request.GET.get(MailFilter.parameter_name):
+            return queryset
+        views = {
+            Finding.State.OPEN.value: COUNTED,
+            facets.WAIVED: WAIVED,
+            facets.STALE: STALE,
+            facets.MINE: taken_on_by(request.user.pk, timezone.now()),
+        }
+        return queryset.filter(views.get(value or Finding.State.OPEN, Q(state=value)))
 
 
-class WaiverFilter(SelectFilter):
-    """What one waiver covers, or covered when it was resolved: a link from its page leads here."""
-
-    title = _("waiver")
-    parameter_name = "waiver"
+class NumberFilter(SelectFilter):
+    """What belongs to one thing that nobody knows by number: a link leads here."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         value = self.used_parameters.get(self.parameter_name)
         return [(value, f"#{value}")] if value else []
 
     def has_output(self) -> bool:
-        """Show it only where a link narrowed to one: nobody knows waivers by number."""
+        """Show it only where a link narrowed to one."""
         return bool(self.value())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
         if not value:
             return queryset
-        is_number = value.isdecimal() and len(value) < 18
-        return queryset.filter(waiver=value) if is_number else queryset.none()
+        is_number = value.isdecimal() and len(value) <= MOST_DIGITS
+        return self.of(request, queryset, int(value)) if is_number else queryset.none()
+
+    def of(self, request: HttpRequest, queryset: QuerySet[Any], number: int) -> QuerySet[Any]:
+        """Keep what belongs to it."""
+        return queryset.filter(**{self.path: number})
+
+
+class WaiverFilter(NumberFilter):
+    """What one waiver covers, or covered when it was resolved."""
+
+    title = _("waiver")
+    parameter_name = "waiver"
+    path = "waiver"
+
+
+class MailFilter(NumberFilter):
+    """What one mail told of, for those who may see that mail."""
+
+    title = _("mail")
+    parameter_name = "mail"
+
+    def of(self, request: HttpRequest, queryset: QuerySet[Any], number: int) -> QuerySet[Any]:
+        mail = rows_of(request).of(Mail).filter(pk=number).only("finding_ids").first()
+        return queryset.filter(pk__in=(mail.finding_ids if mail else None) or [])
 
 
 class SinceFilter(SelectFilter):
-    """What opened or was resolved in the last 24 hours, as the overview counts it."""
+    """What opened or was resolved in the last 24 hours, as the overview counts it, or in a week."""
 
     title = _("since")
     parameter_name = "since"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        return [(LATELY, _("Last 24 hours, without info"))]
+        return [(LATELY, _("Last 24 hours, without info")), (THIS_WEEK, _("Last 7 days"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
         if not value:
             return queryset
         state = request.GET.get("state") or Finding.State.OPEN.value
-        if value != LATELY or state not in Finding.State.values:
+        keeps = {LATELY: lately, THIS_WEEK: this_week}.get(value)
+        if keeps is None or state not in Finding.State.values:
             return queryset.none()
-        return lately(queryset, state, timezone.now())
+        return keeps(queryset, state, timezone.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.contrib import admin
@@ -13,11 +14,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fleet.alerts.models import Mail
 from fleet.findings.models import Finding
 from fleet.portal import addresses, facets, figures, marks
 from fleet.portal.conditions import conditions
+from fleet.portal.filters import MOST_DIGITS
+from fleet.portal.moves import THIS_WEEK
 from fleet.portal.row_list import RowList
-from fleet.portal.scoped_admin import rows_of
+from fleet.portal.scoped_admin import Rows, rows_of
 from fleet.registry.models import Target
 
 SEVERITY_RANK: Final = Case(
@@ -28,11 +32,21 @@ SEVERITY_RANK: Final = Case(
 )
 ORDER: Final = (SEVERITY_RANK.asc(), F("opened_at").desc(nulls_last=True), "-pk")
 SEVERITIES: Final = ("critical", "warning", "info")
+OPEN: Final = Finding.State.OPEN.value
+RESOLVED: Final = Finding.State.RESOLVED.value
+# What an empty view means, by ?state= and ?since=.
 EMPTY: Final = {
-    "open": gettext_lazy("No finding is open."),
-    "pending": gettext_lazy("No finding is pending: all that was seen is confirmed, or gone."),
-    "waived": gettext_lazy("No finding is waived."),
-    "resolved": gettext_lazy("No finding was resolved yet."),
+    (OPEN, ""): gettext_lazy("No finding is open."),
+    (facets.MINE, ""): gettext_lazy(
+        "You have taken on no open finding: none that you acknowledged, no waiver that you asked for."
+    ),
+    (facets.STALE, ""): gettext_lazy("No finding is stale: every open one was judged lately."),
+    (facets.WAIVED, ""): gettext_lazy("No finding is waived."),
+    ("pending", ""): gettext_lazy(
+        "No finding is pending: all that was seen is confirmed, or gone."
+    ),
+    (RESOLVED, THIS_WEEK): gettext_lazy("No finding was resolved this week."),
+    (RESOLVED, ""): gettext_lazy("No finding was resolved yet."),
 }
 
 
@@ -119,36 +133,68 @@ def age_cell(finding: Finding) -> SafeString:
     return format_html('<span class="pk-line1">{}</span>', ago)
 
 
+def empty(params: Mapping[str, Sequence[str]]) -> Any:
+    """Say what an empty view means; "" where nobody wrote it down."""
+    state, since = ((params.get(name) or [""])[-1] for name in ("state", "since"))
+    return EMPTY.get((state or OPEN, since), "")
+
+
 def chips(request: HttpRequest) -> dict[str, Any]:
-    """Give the three views, and a chip for each severity of the view that is open."""
-    found = facets.finding_facets(rows_of(request))
-    view = request.GET.get("state") or Finding.State.OPEN.value
+    """Give the views, a chip for each severity of the one that is open, and the mail a link named."""
+    rows = rows_of(request)
+    found = facets.finding_facets(rows)
+    mail = _mail(rows, request.GET.get("mail") or "")
+    state = request.GET.get("state") or ("" if mail else OPEN)
+    view = (state, request.GET.get("since") or "")
     narrowed = {name for name in request.GET if name in addresses.FINDING_FILTERS} - {"state"}
     return {
-        "views": [
-            _view(Finding.State.OPEN, found.count("open"), view),
-            _view(Finding.State.PENDING, found.count("pending"), view),
-            _view(facets.WAIVED, found.count(facets.WAIVED), view, _("Waived")),
-            _view(Finding.State.RESOLVED, None, view),
-        ],
+        "views": [_view(one, found, view) for one in _views(view)],
+        "mail": mail,
+        "mail_url": mail and addresses.mail(mail.pk),
         "severities": [
             {
                 "severity": severity,
-                "count": found.count(view, severity),
-                "url": addresses.findings(state=view, severity=severity),
+                "count": found.count(state, severity),
+                "url": addresses.findings(state=state, severity=severity),
                 "is_current": narrowed == {"severity"} and request.GET["severity"] == severity,
             }
             for severity in SEVERITIES
-            if view != Finding.State.RESOLVED
+            if state in COUNTS
         ],
         "is_narrowed": bool(narrowed),
     }
 
 
-def _view(state: str, count: int | None, current: str, word: str = "") -> dict[str, Any]:
+View = tuple[str, str]  # ?state= and ?since=
+WORDS: Final[Mapping[View, Any]] = {
+    (OPEN, ""): gettext_lazy("Open"),
+    (facets.MINE, ""): gettext_lazy("Mine"),
+    (facets.STALE, ""): gettext_lazy("Stale"),
+    (facets.WAIVED, ""): gettext_lazy("Waived"),
+    (Finding.State.PENDING.value, ""): gettext_lazy("Pending"),
+    (RESOLVED, THIS_WEEK): gettext_lazy("Resolved this week"),
+}
+COUNTS: Final = {OPEN, facets.STALE, facets.WAIVED, Finding.State.PENDING.value}
+
+
+def _views(current: View) -> list[View]:
+    """Give the views that are always offered; all that was resolved where somebody looks at it."""
+    older = (RESOLVED, "")
+    return [*WORDS, older] if current == older else [*WORDS]
+
+
+def _view(view: View, found: facets.FindingFacets, current: View) -> dict[str, Any]:
+    state, since = view
     return {
-        "word": word or Finding.State(state).label,
-        "count": count,
-        "url": addresses.findings(state=state),
-        "is_current": state == current,
+        "word": WORDS.get(view) or Finding.State(state).label,
+        "count": found.count(state) if state in COUNTS else None,
+        "url": addresses.findings(state=state, since=since),
+        "is_current": view == current,
     }
+
+
+def _mail(rows: Rows, number: str) -> Mail | None:
+    """Give the mail that the list is narrowed to, where this person may see it."""
+    if not number.isdecimal() or len(number) > MOST_DIGITS:
+        return None
+    return rows.of(Mail).filter(pk=number).only("subject", "sent_at", "made_at").first()

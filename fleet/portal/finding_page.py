@@ -20,7 +20,7 @@ from fleet.findings.models import Finding
 from fleet.inspections.acknowledge import may_accept
 from fleet.portal import addresses, pair_list, pair_page, reading
 from fleet.portal.acknowledge import DEFAULT, choices, may_answer
-from fleet.portal.conditions import conditions
+from fleet.portal.conditions import conditions, is_acknowledged
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
 from fleet.portal.timeline import timeline
 from fleet.registry.models import Pair, Target
@@ -76,6 +76,7 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         "live": _live_again(rows, finding),
         "is_for_people": may_accept(finding),
         "may_answer": may_answer(rows, finding),
+        "is_acknowledged": is_acknowledged(finding, now),
         "until_choices": choices(finding),
         "until_default": DEFAULT,
         "may_waive": rows.may_edit(Finding, finding),

@@ -15,6 +15,7 @@ from fleet.portal.figures import long_age
 from fleet.portal.scoped_admin import Rows
 
 WITHIN, LATELY = timedelta(hours=24), "24h"  # and its name in addresses
+WEEK, THIS_WEEK = timedelta(days=7), "7d"
 Cause, State = Transition.Cause, Finding.State
 SHOWN = (Cause.OPENED, Cause.SEVERITY, Cause.RESOLVED)  # but not each move of what flaps
 CAME_AT = {
@@ -62,6 +63,11 @@ def lately(findings: QuerySet[Finding], state: str, now: datetime) -> QuerySet[F
     counted = COUNTED if state == State.OPEN else Q(state=state)
     moved = findings.filter(counted, **{f"{CAME_AT[state]}__gt": now - WITHIN})
     return moved.exclude(severity=Finding.Severity.INFO)
+
+
+def this_week(findings: QuerySet[Finding], state: str, now: datetime) -> QuerySet[Finding]:
+    """Keep the findings that came into this state in the last seven days."""
+    return findings.filter(**{f"{CAME_AT[state]}__gt": now - WEEK})
 
 
 def _count(findings: QuerySet[Finding]) -> Subquery:

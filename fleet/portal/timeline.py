@@ -75,7 +75,7 @@ def _mark(move: Transition) -> str:
         return move.cause
     if move.to_state == Finding.State.RESOLVED:
         return Cause.RESOLVED.value
-    if move.cause in (Cause.ACKNOWLEDGED, Cause.WAIVED):
+    if move.cause == Cause.WAIVED or (move.cause == Cause.ACKNOWLEDGED and move.until):
         return Cause.ACKNOWLEDGED.value
     return move.to_severity or "info"
 
@@ -90,6 +90,8 @@ def _words(move: Transition, *, was_open: bool) -> str:
     if move.cause == Cause.ACKNOWLEDGED:
         if move.until:
             return _("Acknowledged until %(until)s") % {"until": instant(move.until)}
+        if move.to_state == Finding.State.OPEN:
+            return _("Acknowledgement ended")
         return _("Accepted, and closed")
     return move.get_cause_display()
 

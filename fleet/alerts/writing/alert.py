@@ -199,7 +199,7 @@ def _blocks(items: Sequence[Item], clock: Clock, room: Room, body: Alert) -> Ite
         yield from (entry(one, clock, room) for one in leading[: room.entries])
         others = [*leading[room.entries :], *others]
     if leading:
-        yield Button(_open(leading, body))
+        yield Button(_open(leading, items, body))
     lines = [line(one, clock, room) for one in others[: room.lines // 2]]
     yield from lines
     if rest := len(others) - len(lines):
@@ -228,7 +228,7 @@ def _by_rule(items: Sequence[Item], clock: Clock, room: Room, body: Alert) -> It
         if len(found) == 1:
             yield entry(found[0], clock, room)
         else:
-            url = links.findings(rule=rule_id, tenant=body.tenant_id)
+            url = links.findings(mail=body.mail_id, rule=rule_id, tenant=body.tenant_id)
             yield group(found, clock, room, url)
     rest = [one for _rule, found in groups[room.entries :] for one in found]
     if rest:
@@ -236,16 +236,18 @@ def _by_rule(items: Sequence[Item], clock: Clock, room: Room, body: Alert) -> It
         yield More(text % {"n": f"{len(rest):,}"}, _all_of(rest, body))
 
 
-def _open(items: Sequence[Item], body: Alert) -> Link:
-    n = len(items)
-    words_ = ngettext("Open the finding", "Open the %(n)s findings", n) % {"n": f"{n:,}"}
-    if n == 1:
-        return Link(words_, links.finding(items[0].finding_id))
-    return Link(words_, _all_of(items, body))
+def _open(leading: Sequence[Item], items: Sequence[Item], body: Alert) -> Link:
+    """Lead to the one finding that is told in full, or to all of which the mail tells."""
+    if len(leading) == 1:
+        return Link(_("Open the finding"), links.finding(leading[0].finding_id))
+    words_ = ngettext("Open the %(n)s finding", "Open the %(n)s findings", len(items))
+    return Link(words_ % {"n": f"{len(items):,}"}, _all_of(items, body))
 
 
 def _all_of(items: Sequence[Item], body: Alert) -> str:
-    """Lead to the list that holds these findings: by severity and state where they share them."""
+    """Lead to the list of what this mail tells; in a sample by severity and state, where shared."""
+    if body.mail_id:
+        return links.findings(mail=body.mail_id)
     severities = {one.severity.value for one in items}
     is_over = all(one.move is Move.RESOLVED for one in items)
     return links.findings(

@@ -16,7 +16,6 @@ from fleet.alerts.letter import (
     Fault,
     Faults,
     Letter,
-    RuleCount,
     Storm,
     Trial,
     Verification,
@@ -50,7 +49,7 @@ def storm(letter: Letter, body: Storm, room: Room) -> Document:
     clock = Clock.of(letter.reader.time_zone)
     zone = tame(body.zone, NAME)
     is_over = body.recovered_count >= body.changed_count
-    fleet = links.findings(zone=body.zone, since="24h", state="resolved" if is_over else "")
+    fleet = links.findings(mail=body.mail_id) if body.mail_id else links.findings(zone=body.zone)
     return Document(
         prefix=_("Fleet"),
         about="",
@@ -61,7 +60,7 @@ def storm(letter: Letter, body: Storm, room: Room) -> Document:
         tone="good" if is_over else "bad",
         blocks=(
             Heading(_("Rules")),
-            *_counted(body.rules, body.zone, room),
+            *_counted(body, room),
             Heading(_("Tenants")),
             Rows(
                 tuple(
@@ -95,15 +94,16 @@ def _storm_lead(body: Storm, clock: Clock) -> str:
     return text % values + " " + _("So many at once are told to operators in one mail.")
 
 
-def _counted(rules: Sequence[RuleCount], zone: str, room: Room) -> Iterable[Block]:
-    for one in rules[: room.lines]:
+def _counted(body: Storm, room: Room) -> Iterable[Block]:
+    whole = {"mail": body.mail_id, "zone": body.zone}
+    for one in body.rules[: room.lines]:
         yield Line(
             mark=words.OF_SEVERITY[one.severity],
             title=words.pairs(one.pairs_count),
             text=title_of(one.rule_id),
-            url=links.findings(rule=one.rule_id, zone=zone),
+            url=links.findings(rule=one.rule_id, **whole),
         )
-    yield from _more(len(rules) - room.lines, links.findings(zone=zone))
+    yield from _more(len(body.rules) - room.lines, links.findings(**whole))
 
 
 def title_of(rule_id: str) -> str:

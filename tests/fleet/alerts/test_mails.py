@@ -35,6 +35,20 @@ def test_each_kind_reads_as_it_is_held(name):
     assert written(sample(name)) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
+def test_a_mails_links_name_the_findings_that_it_tells_of():
+    """By the mail's own number: a filter would show others too, and other states an hour later."""
+    items = [replace(EVICTION, finding_id=number) for number in range(30)]
+    text = render(Letter(reader=READER, at=AT, body=replace(alert(*items), mail_id=31))).text
+    storm = render(Letter(reader=READER, at=AT, body=replace(samples.STORM, mail_id=31))).text
+
+    whole = "https://pairkeeper.example.com/admin/findings/finding/?mail=31"
+    text, storm = " ".join(text.split()), " ".join(storm.split())
+    assert f"Open the 30 findings: {whole} " in text
+    assert f"Acknowledge: {whole} " in text
+    assert f" {whole}&rule=redis.eviction-policy " in text
+    assert f"Open these findings: {whole} " in storm
+
+
 def test_no_file_is_held_that_nothing_writes():
     assert {path.stem for path in GOLDEN.iterdir()} == set(samples.BODIES)
 
@@ -227,7 +241,7 @@ def test_html_and_text_tell_the_same_in_the_same_order():
         "/f/8812/",
         "northwind-us-1022",
         "/f/8813/",
-        "Open the 2 findings",
+        "Open the 4 findings",
         "northwind-us-1190",
         "northwind-eu-0088",
         "Next reminder at 18:18 UTC",

@@ -136,3 +136,46 @@ def test_a_resolved_finding_is_past_answering_for(client):
 
     assert "This finding is not open any more." in answer.content.decode()
     assert 'name="until"' not in page(client, past)
+
+
+def test_an_acknowledgement_is_ended_early(client, finding):
+    sign_in(client, EDITOR)
+    assert "End it now" not in page(client, finding)
+    client.post(address(finding), {"reason": "on our way", "until": "24"})
+    shown = page(client, finding)
+    assert "End it now" in shown
+    assert "by vera." in shown
+
+    answer = client.post(address(finding), {"until": "end"}, follow=True)
+
+    finding.refresh_from_db()
+    assert (finding.state, finding.acknowledged_until, finding.acknowledged_by) == (
+        "open",
+        None,
+        None,
+    )
+    text = answer.content.decode()
+    assert "The acknowledgement is ended: reminders go on." in text
+    assert "Acknowledgement ended" in text
+    assert "End it now" not in text
+    moves = Transition.objects.filter(finding=finding, cause="acknowledged").order_by("pk")
+    assert [(one.to_state, bool(one.until), one.actor.username) for one in moves] == [
+        ("open", True, "vera"),
+        ("open", False, "vera"),
+    ]
+
+
+def test_what_is_not_acknowledged_cannot_be_ended(client, finding):
+    answer = sign_in(client, EDITOR).post(address(finding), {"until": "end"}, follow=True)
+
+    assert "This finding is not acknowledged any more." in answer.content.decode()
+    assert Transition.objects.filter(cause="acknowledged").count() == 0
+
+
+def test_who_may_only_look_ends_no_acknowledgement(client, finding):
+    until = timezone.now() + timedelta(hours=1)
+    Finding.objects.filter(pk=finding.pk).update(acknowledged_until=until)
+    sign_in(client, VIEWER)
+
+    assert "End it now" not in page(client, finding)
+    assert client.post(address(finding), {"until": "end"}).status_code == 403

@@ -9,6 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import strip_tags
 
+from fleet.alerts.models import Channel, Mail, new_message_id
+from fleet.findings.models import Finding, Waiver
 from fleet.portal.finding_page import shown_evidence
 from tests.checks.pairs import facts_with
 from tests.fleet.factories import (
@@ -17,6 +19,7 @@ from tests.fleet.factories import (
     make_person,
     make_reading,
     make_state,
+    make_tenant,
     make_worker,
     move,
 )
@@ -34,6 +37,21 @@ def _fresh_cache():
 def operator(client):
     client.force_login(make_person())
     return client
+
+
+def make_waiver(target, rule_id, by, now):
+    return Waiver.objects.create(
+        tenant=target.tenant,
+        rule_id=rule_id,
+        severity="critical",
+        kind="accepted_risk",
+        reason="accepted",
+        requested_by=by,
+        requested_at=now,
+        approved_by=by,
+        approved_at=now,
+        expires_at=now + timedelta(days=20),
+    )
 
 
 def messages(answer):
@@ -79,18 +97,102 @@ def test_filters_and_search(operator, query, found):
 def test_views_and_chips_count_what_they_lead_to(operator):
     pair = make_pair()
     make_finding(pair, "a")
-    make_finding(pair, "b", severity="warning")
+    make_finding(pair, "b", severity="warning", stale_since=timezone.now())
     make_finding(pair, "c", state="pending", severity="warning")
 
     found = operator.get(LIST, {"state": "pending"}).context
 
-    assert [(view["count"], view["is_current"]) for view in found["views"]] == [
-        (2, False),
-        (1, True),
-        (0, False),
-        (None, False),
+    assert [(f"{one['word']}", one["count"], one["is_current"]) for one in found["views"]] == [
+        ("Open", 2, False),
+        ("Mine", None, False),
+        ("Stale", 1, False),
+        ("Waived", 0, False),
+        ("Pending", 1, True),
+        ("Resolved this week", None, False),
     ]
     assert [chip["count"] for chip in found["severities"]] == [0, 1, 0]
+    assert [messages(operator.get(one["url"])) for one in found["views"]] == [
+        messages(operator.get(LIST)),
+        [],
+        [made.message for made in Finding.objects.filter(rule_id="b")],
+        [],
+        [made.message for made in Finding.objects.filter(rule_id="c")],
+        [],
+    ]
+
+
+def test_mine_is_what_one_acknowledged_or_asked_to_waive(client):
+    now, pair = timezone.now(), make_pair()
+    me, other = make_person("mara"), make_person("tom")
+    for rule, by, hours in (("a", me, 1), ("b", me, -1), ("c", other, 1)):
+        until = now + timedelta(hours=hours)
+        make_finding(pair, rule, message=rule, acknowledged_by=by, acknowledged_until=until)
+    for rule, by in (("d", me), ("e", other)):
+        waiver = make_waiver(pair.target, rule, by, now)
+        make_finding(pair, rule, message=rule, waiver=waiver)
+    client.force_login(me)
+
+    assert sorted(messages(client.get(LIST, {"state": "mine"}))) == ["a", "d"]
+
+
+def test_resolved_this_week_leaves_older_ones_out(operator):
+    now, pair = timezone.now(), make_pair()
+    for rule, days in (("new", 6), ("old", 8)):
+        at = now - timedelta(days=days)
+        make_finding(pair, rule, message=rule, state="resolved", resolved_at=at, severity="info")
+
+    assert messages(operator.get(LIST, {"state": "resolved", "since": "7d"})) == ["new"]
+    assert messages(operator.get(LIST, {"state": "resolved"})) == ["new", "old"]
+    assert operator.get(LIST, {"state": "resolved"}).context["views"][-1]["is_current"]
+
+
+def mail_about(findings, tenant=None):
+    now = timezone.now()
+    channel = Channel.objects.create(
+        tenant=tenant and make_tenant(tenant), name="Ops", address=f"{tenant}@example.com"
+    )
+    return Mail.objects.create(
+        channel=channel,
+        kind="alert",
+        message_id=new_message_id(),
+        made_at=now,
+        next_attempt_at=now,
+        subject="[Critical] Northwind Mail",
+        finding_ids=[one.pk for one in findings],
+    )
+
+
+def test_the_link_of_a_mail_shows_what_it_told_of_in_whatever_state_it_is_now(operator):
+    pair, now = make_pair(), timezone.now()
+    told = make_finding(pair, "a", message="open")
+    over = make_finding(pair, "b", message="over", state="resolved", resolved_at=now)
+    make_finding(pair, "c", message="another")
+    mail = mail_about([told, over])
+
+    answer = operator.get(LIST, {"mail": mail.pk})
+
+    assert sorted(messages(answer)) == ["open", "over"]
+    assert [one["is_current"] for one in answer.context["views"]] == [False] * 6
+    assert f'href="/admin/alerts/mail/{mail.pk}/change/"' in answer.content.decode()
+    assert messages(operator.get(LIST, {"mail": mail.pk, "state": "open"})) == ["open"]
+
+
+@pytest.mark.parametrize("number", ["0", "x", "9" * 30, "²"])
+def test_a_mail_that_there_is_not_shows_nothing(operator, number):
+    make_finding(make_pair())
+
+    assert messages(operator.get(LIST, {"mail": number})) == []
+
+
+def test_a_mail_that_one_may_not_see_shows_nothing(client):
+    finding = make_finding(make_pair("Northwind Mail"))
+    client.force_login(make_person("tess", is_operator=False, roles=[("viewer", "Northwind Mail")]))
+    ours, operators = mail_about([finding], "Northwind Mail"), mail_about([finding])
+
+    assert messages(client.get(LIST, {"mail": ours.pk})) == [finding.message]
+    answer = client.get(LIST, {"mail": operators.pk})
+    assert messages(answer) == []
+    assert operators.subject not in answer.content.decode()
 
 
 def test_a_page_of_fifty_costs_no_query_per_row(operator):
