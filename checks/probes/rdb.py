@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -102,6 +102,22 @@ def read_dump(pieces: Iterable[bytes], most_bytes: int) -> Dump | Missing:
         reading.version,
         read_head(reading.head),
     )
+
+
+class BadPacking(Exception):
+    """The packing around a dump is damaged or unfinished."""
+
+
+def unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Give a dump's own bytes, whatever it is packed in. Raises BadPacking, and what `pieces` raises."""
+    wrapping, source = _Stored(pieces).unpacked()
+    try:
+        while piece := source.read(PIECE_BYTES):
+            yield piece
+    except EOFError:
+        raise BadPacking(f"its {wrapping} packing is unfinished") from None
+    except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError):
+        raise BadPacking(f"its {wrapping} packing is damaged") from None
 
 
 class _Readable(Protocol):

@@ -19,7 +19,8 @@ class Said:
     """What a server wrote about itself; Missing where it did not.
 
     `created_at_s` is a Unix time by the server's clock. `keys_count` is of the first database in
-    the file: those of later ones are known only once it is loaded.
+    the file: those of later ones are known only once it is loaded. `expiring_count` are those of
+    them that have an expiry: what has run out by then is not loaded.
     """
 
     server_version: str | Missing = NOT_SAID
@@ -27,6 +28,7 @@ class Said:
     used_memory_bytes: int | Missing = NOT_SAID
     database: int | Missing = NOT_SAID
     keys_count: int | Missing = NOT_SAID
+    expiring_count: int | Missing = NOT_SAID
     is_aof_preamble: bool = False
 
 
@@ -50,6 +52,7 @@ def read_head(head: bytes) -> Said:
         _number(words, "used-mem"),
         sizes.get("database", NOT_SAID),
         sizes.get("keys", NOT_SAID),
+        sizes.get("expiring", NOT_SAID),
         is_aof_preamble=words.get("aof-preamble") == "1",
     )
 
@@ -67,9 +70,10 @@ def _read(cursor: _Cursor, words: dict[str, str], sizes: dict[str, int]) -> None
                 sizes["database"] = cursor.length()
             case 0xFB:  # its number of keys
                 sizes["keys"] = cursor.length()
+                sizes["expiring"] = cursor.length()
                 return
             case 0xFF:  # the end
-                sizes["keys"] = 0
+                sizes["keys"] = sizes["expiring"] = 0
                 return
             case _:
                 return

@@ -19,6 +19,7 @@ from checks.probes.redis_target import RedisTarget, endpoint
 from checks.probes.replica import Incoming, PullBounds, PullError, PullTarget, pulling
 from checks.rule import Cadence
 from fleet.backups.copies import Kept, Store, name_of
+from fleet.backups.drill_plan import plan
 from fleet.backups.jobs import Clock, Holding, Lease, finish, is_live, recording
 from fleet.backups.models import Artefact, BackupJob, BackupSource
 from fleet.backups.packing import Packer
@@ -188,6 +189,7 @@ class _Attempt:
                 last_text="",
                 pull_ended_at=F("pull_began_at") + took,
             )
+            plan(self._source.target_id, now)
             finish(self._lease, BackupJob.State.DONE, now)
         logger.info("pulled source=%d bytes=%d", self._source.pk, dump.size_bytes)
 

@@ -10,10 +10,10 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from fleet.backups import schedule
-from fleet.backups.jobs import Lease, take
+from fleet.backups import drill_plan, schedule
+from fleet.backups.jobs import Lease
 from fleet.backups.models import BackupJob
-from fleet.backups.work import MOST, do, fail, slot
+from fleet.backups.work import do, fail, slot, taking
 from fleet.registry.outage import database_may_fail
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ def dispatch_backups() -> None:
     with database_may_fail("backups' dispatch"):
         now = timezone.now()
         schedule.ask_due(now)
+        drill_plan.ask_due(now)
         for slug in schedule.zones_with_work(now):
             work.apply_async(queue=f"zone.{slug}.bulk", expires=EXPIRES_S)
 
@@ -38,10 +39,10 @@ def work() -> None:
     with database_may_fail("backups' work"), slot() as is_free:
         ends_at = time.monotonic() + TURN_S
         while is_free and time.monotonic() < ends_at:
-            taken = take(MOST, timezone.now())
-            if taken is None:
-                return
-            do_safely(*taken)
+            with taking(timezone.now()) as taken:
+                if taken is None:
+                    return
+                do_safely(*taken)
 
 
 def do_safely(job: BackupJob, lease: Lease) -> None:

@@ -11,10 +11,13 @@ from checks.facts import Missing
 from checks.probes.rdb import Dump, read_dump
 from fleet.backups.bucket import Bucket
 from fleet.backups.directory import Directory
+from fleet.backups.drill_plan import plan
 from fleet.backups.jobs import Clock, Holding, Lease, finish, recording
 from fleet.backups.listing import keep_in_mind
 from fleet.backups.models import Artefact, BackupJob, BackupSource
 from fleet.backups.places import MOST_KEPT, Moving, Place, Trouble
+from fleet.backups.sealing import SealBroken
+from fleet.backups.stores import Unsealed, store_of
 
 logger = logging.getLogger(__name__)
 State = Artefact.State
@@ -27,10 +30,14 @@ BAD: Final = (State.TRUNCATED, State.CORRUPT, State.EMPTY)
 # These do not pass: the others are tried again at the next look.
 LASTING: Final = ("protocol", "too_large")
 SKEW: Final = timedelta(minutes=1)
+# What a dump that was unsealed cannot tell of its file.
+AS_STORED: Final = frozenset({"stored_bytes", "sha256"})
 
 
 def place_of(source: BackupSource, now: datetime) -> Place:
     """Give where a source's copies lie, for the kinds whose place can be listed."""
+    if source.kind == BackupSource.Kind.PULL:
+        return Unsealed(store_of(source))
     if source.kind == BackupSource.Kind.BUCKET:
         return Bucket(source)
     return Directory(source, now)
@@ -99,10 +106,17 @@ def _verify(place: Place, artefact: Artefact, lease: Lease, clock: Clock) -> str
         return artefact.state
     except Trouble as trouble:
         learnt: dict[str, Any] = unreadable(Missing(trouble.reason, str(trouble)))
+    except SealBroken as broken:
+        state = State.TRUNCATED if broken.is_cut else State.CORRUPT
+        learnt = {"state": state, "reason": "", "text": str(broken)}
     else:
         learnt = unreadable(dump) if isinstance(dump, Missing) else proved(dump, artefact)
+        if artefact.source.kind == BackupSource.Kind.PULL:  # as stored it is sealed
+            learnt = {name: value for name, value in learnt.items() if name not in AS_STORED}
     with recording(lease):
         Artefact.objects.filter(pk=artefact.pk).update(**learnt, verified_at=clock())
+        if learnt["state"] in GOOD:
+            plan(artefact.source.target_id, clock())
     logger.info("verified artefact=%d state=%s", artefact.pk, learnt["state"])
     return str(learnt["state"])
 

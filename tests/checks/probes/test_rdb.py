@@ -43,7 +43,7 @@ def sealed(body: bytes) -> bytes:
 
 
 GOOD = sealed(b"VALKEY080" + WORDS + KEYS)
-SAID = Said("9.1.2", 1_795_000_000, database=0, keys_count=2)
+SAID = Said("9.1.2", 1_795_000_000, database=0, keys_count=2, expiring_count=0)
 
 
 def pieces(whole: bytes, size: int = 7) -> Iterator[bytes]:
@@ -184,14 +184,20 @@ def test_arbitrary_bytes_are_never_intact_and_raise_nothing(junk: bytes) -> None
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        (b"\xff", Said(keys_count=0)),
-        (b"\xfe\x03\xfb\x41\x02\x00", Said(database=3, keys_count=0x102)),
-        (b"\xfe\x00\xfb\x80\x00\x01\x00\x00\x00", Said(database=0, keys_count=65_536)),
+        (b"\xff", Said(keys_count=0, expiring_count=0)),
+        (b"\xfe\x03\xfb\x41\x02\x00", Said(database=3, keys_count=0x102, expiring_count=0)),
+        (
+            b"\xfe\x00\xfb\x80\x00\x01\x00\x00\x00",
+            Said(database=0, keys_count=65_536, expiring_count=0),
+        ),
         (
             b"\xfe\x00\xfb\x81" + (5_000_000_000).to_bytes(8) + b"\x00",
-            Said(database=0, keys_count=5_000_000_000),
+            Said(database=0, keys_count=5_000_000_000, expiring_count=0),
         ),
-        (b"\xf5" + text(b"#!lua name=x") + b"\xfe\x00\xfb\x01\x00", Said(database=0, keys_count=1)),
+        (
+            b"\xf5" + text(b"#!lua name=x") + b"\xfe\x00\xfb\x01\x00",
+            Said(database=0, keys_count=1, expiring_count=0),
+        ),
         (b"\xf7\x01", Said()),
         (b"\xfa\xc3", Said()),
         (b"", Said()),
