@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from checks.codec import CodecError, decode, encode
-from checks.deltas import Memory
+from checks.look import Memory
 from fleet.registry.arrays import rows_of, run
 
 logger = logging.getLogger(__name__)

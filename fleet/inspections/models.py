@@ -114,7 +114,7 @@ class PairState(models.Model):
 
 
 class PairMemory(models.Model):
-    """What the visits of one pair remember for the next: checks.deltas.Memory as codec JSON.
+    """What the visits of one pair remember for the next: checks.look.Memory as codec JSON.
 
     A row of its own, for most visits change nothing of it. `acknowledged_at` is when somebody
     last accepted a loss of data: the next visit takes a new baseline.

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from checks.codec import decode, encode
 from checks.counters import add, rise, rises, total
-from checks.deltas import FIRST, GAP, YOUNG_DAY, Memory, compare
+from checks.deltas import Memory, compare
 from checks.facts import NOT_CONFIGURED, NOT_READ, Missing, Queue, Since
+from checks.look import FIRST, GAP, YOUNG_DAY
 from tests.checks.pairs import EMAILENGINE, NOW_S, REDIS
 
 HOUR, DAY = 3600, 86_400

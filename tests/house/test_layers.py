@@ -57,9 +57,15 @@ ARROWS: dict[str, tuple[str, ...] | None] = {
     "checks.evaluate": ("checks.catalog", "checks.facts", "checks.policy", "checks.rule"),
     "checks.lifecycle": ("checks.policy", "checks.rule"),
     "checks.past": ("checks.facts", "checks.quick"),
+    "checks.look": ("checks.counters", "checks.facts", "checks.past", "checks.quick"),
+    "checks.deltas_of_redis": ("checks.counters", "checks.facts", "checks.look"),
+    "checks.deltas_of_emailengine": (
+        *("checks.counters", "checks.facts", "checks.jobs"),
+        "checks.look",
+    ),
     "checks.deltas": (
-        *("checks.counters", "checks.facts", "checks.jobs", "checks.past"),
-        "checks.quick",
+        *("checks.deltas_of_emailengine", "checks.deltas_of_redis"),
+        *("checks.facts", "checks.look"),
     ),
     "checks.codec": ("checks.facts", "checks.rule"),
     "checks.placement": ("checks.facts",),

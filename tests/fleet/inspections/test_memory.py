@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from checks.deltas import FSYNC_LOOKS
+from checks.deltas_of_redis import FSYNC_LOOKS
 from fleet.findings.models import Finding, Transition
 from fleet.history.partitions import ensure_day
 from fleet.inspections.acknowledge import AcknowledgeError, acknowledge, may_accept
