@@ -42,11 +42,13 @@ class Visit(models.Model):
     submit_delayed_count = models.IntegerField(null=True)
     accounts_count = models.IntegerField(null=True)
     accounts_in_error_count = models.IntegerField(null=True)
+    processed_per_minute = models.IntegerField(null=True)  # submit jobs, since stats were read last
     replicas_count = models.SmallIntegerField(null=True)
     fails_count = models.SmallIntegerField()
     unknowns_count = models.SmallIntegerField()
     outcome = models.SmallIntegerField()
     fragmentation_ratio = models.FloatField(null=True)
+    bounce_ratio = models.FloatField(null=True)  # of the last day's messages
 
     class Meta:
         managed = True
@@ -99,6 +101,10 @@ class Rollup(models.Model):
     accounts_count = models.IntegerField(null=True)
     accounts_in_error_max_count = models.IntegerField(null=True)
     fails_max_count = models.SmallIntegerField()
+    processed_per_minute = models.IntegerField(null=True)
+    processed_per_minute_max = models.IntegerField(null=True)
+    bounce_ratio = models.FloatField(null=True)
+    bounce_max_ratio = models.FloatField(null=True)
 
     class Meta:
         abstract = True

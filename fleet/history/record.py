@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from checks.facts import EmailEngineFacts, Missing, PairFacts, RedisFacts, RoundTrips
+from checks.facts import EmailEngineFacts, Missing, PairFacts, RedisFacts, RoundTrips, Since
 from fleet.history.models import Visit
 from fleet.registry.arrays import driver
 
@@ -43,8 +43,9 @@ _TRIPS: Final = {
     "probe_lag_us": "probe_lag_us",
 }
 _read_trips: Final = attrgetter(*_TRIPS.values())
-_NUMBERS: Final = COLUMNS[2:-1]  # all but who, when, and the one fraction
-_MOST: Final = tuple(MOST[kind] for kind in COLUMN_TYPES[2:-1])
+FRACTIONS: Final = ("fragmentation_ratio", "bounce_ratio")  # the last columns
+_NUMBERS: Final = COLUMNS[2 : -len(FRACTIONS)]  # all but who, when, and the fractions
+_MOST: Final = tuple(MOST[kind] for kind in COLUMN_TYPES[2 : -len(FRACTIONS)])
 
 
 def row(
@@ -63,12 +64,14 @@ def row(
         _add_redis(values, facts.redis)
     if not isinstance(facts.emailengine, Missing):
         _add_emailengine(values, facts.emailengine)
+        if not isinstance(facts.since, Missing):
+            _add_mail(values, facts.since)
     get = values.get
     numbers = [
         value if type(value) is int and -most <= value <= most else _fitting(value, most)
         for value, most in zip(map(get, _NUMBERS), _MOST, strict=True)
     ]
-    return (target_id, at, *numbers, _known(get("fragmentation_ratio")))
+    return (target_id, at, *numbers, *(_known(get(name)) for name in FRACTIONS))
 
 
 def outcome(redis: RedisFacts | Missing) -> int:
@@ -116,6 +119,23 @@ def _add_emailengine(values: dict[str, Any], emailengine: EmailEngineFacts) -> N
     if not isinstance(emailengine.accounts, Missing):
         values["accounts_count"] = sum(emailengine.accounts.values())
         values["accounts_in_error_count"] = sum(emailengine.accounts.get(s, 0) for s in IN_ERROR)
+
+
+def _add_mail(values: dict[str, Any], since: Since) -> None:
+    """Add how fast mail went since stats were read last, and the share of a day's that bounced.
+
+    Both only where a visit read stats and metrics; a share only once a bounce was ever seen here.
+    """
+    rise, over_s = since.processed_rise, since.processed_over_s
+    if not isinstance(rise, Missing) and not isinstance(over_s, Missing) and over_s > 0:
+        values["processed_per_minute"] = rise.get("submit/completed", 0) * 60 / over_s
+    day = since.events_day
+    if isinstance(day, Missing) or since.has_seen_bounce is not True:
+        return
+    lost = day.get("messageFailed", 0)
+    count = day.get("messageSent", 0) + lost
+    if count:
+        values["bounce_ratio"] = (day.get("messageBounce", 0) + lost) / count
 
 
 def _fitting(value: Any, most: int) -> int | None:

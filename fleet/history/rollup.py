@@ -26,6 +26,8 @@ MEANS: Final = {
     "connected_clients": "connected_clients",
     "submit_waiting_count": "submit_waiting_count",
     "notify_waiting_count": "notify_waiting_count",
+    "processed_per_minute": "processed_per_minute",
+    "bounce_ratio": "bounce_ratio",
 }
 LEAST: Final = {"rtt_min_us": "rtt_min_us", "used_memory_min_bytes": "used_memory_bytes"}
 MOST: Final = {
@@ -49,6 +51,8 @@ MOST: Final = {
     "accounts_count": "accounts_count",
     "accounts_in_error_max_count": "accounts_in_error_count",
     "fails_max_count": "fails_count",
+    "processed_per_minute_max": "processed_per_minute",
+    "bounce_max_ratio": "bounce_ratio",
 }
 COLUMNS: Final = tuple(str(field.column) for field in VisitHour._meta.concrete_fields)
 # Dividing the sums is three times as fast as avg(), which reckons in numeric.

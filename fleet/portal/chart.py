@@ -52,6 +52,7 @@ class Chart:
     rule_ids: tuple[str, ...] = ()
     gaps: tuple[tuple[float, float, str], ...] = ()
     starts_at: float = 0  # where the axis of values begins
+    fits: bool = False  # the axis ends above the values, though they are shares
 
     @property
     def now(self) -> str:

@@ -25,6 +25,7 @@ def drawn(chart: Chart, found: Sequence[Event]) -> dict[str, Any]:
         "now": chart.now,
         "sentence": chart.sentence,
         "starts_at": chart.starts_at,
+        "fits": chart.fits,
         "series": [
             {
                 "label": one.label,

@@ -31,8 +31,14 @@ BY_VISIT: Final = (
     "fragmentation_ratio",
     "rdb_changes_since_last_save",
     "evicted_keys",
+    "submit_delayed_count",
+    "processed_per_minute",
+    "bounce_ratio",
 )
-ROLLED: Final = {"last_save_age_s": "last_save_age_max_s"}
+ROLLED: Final = {
+    "last_save_age_s": "last_save_age_max_s",
+    "submit_delayed_count": "submit_delayed_max_count",
+}
 # A period's extremes, drawn as a band around its mean.
 BANDS: Final = {
     "rtt_median_us": ("rtt_min_us", "rtt_max_us"),
@@ -45,9 +51,13 @@ HIGHEST: Final = {
     "api_response_us": "api_response_max_us",
     "connected_clients": "connected_clients_max",
     "fragmentation_ratio": "fragmentation_max_ratio",
+    "processed_per_minute": "processed_per_minute_max",
+    "bounce_ratio": "bounce_max_ratio",
 }
 
 
+# Charts of what EmailEngine's stats and metrics tell, which are read more seldom.
+OF_STATS: Final = ("queues", "pace", "bounces")
 # Why nothing was read: by a visit's outcome, or by what a period counted.
 SILENT, BLIND = 1, 2
 COUNTS: Final = ("visits_count", "silent_count", "blind_count")
@@ -69,6 +79,7 @@ class Reading:
     since: float
     until: float
     every_s: float  # how often the pair is read
+    stats_every_s: float  # how often EmailEngine's stats are
     at: Sequence[float]
     values: dict[str, Sequence[float | None]]
 
@@ -79,12 +90,20 @@ class Reading:
         pace: Pace,
         edges: tuple[float, float],
         every_s: float,
+        stats_every_s: float,
     ) -> Reading:
         """Turn rows of [Unix time, a value per column of columns(pace), …] round."""
         names = columns(pace)
         turned = list(zip(*rows, strict=True)) if rows else [()] * (len(names) + 1)
         at = [value or 0.0 for value in turned[0]]
-        return cls(pace, *edges, every_s, at, dict(zip(names, turned[1:], strict=True)))
+        return cls(
+            pace, *edges, every_s, stats_every_s, at, dict(zip(names, turned[1:], strict=True))
+        )
+
+    def pace_s(self, chart: str) -> float:
+        """Give how long a chart may be without a reading before that is a gap."""
+        every_s = self.stats_every_s if chart in OF_STATS else self.every_s
+        return max(every_s * 3, self.pace.seconds * 1.5)
 
     def points(self, name: str) -> Points:
         """Give one column's values with their instants."""
@@ -124,8 +143,10 @@ class Reading:
 
 def charts(read: Reading, policy: Policy) -> list[Chart]:
     """Draw all charts of a pair, in the order its page shows them; the empty ones too."""
-    pace_s = max(read.every_s * 3, read.pace.seconds * 1.5)
-    return [broken(chart, read.until, pace_s, read.why) for chart in _charts(read, policy)]
+    return [
+        broken(chart, read.until, read.pace_s(chart.name), read.why)
+        for chart in _charts(read, policy)
+    ]
 
 
 def _charts(read: Reading, policy: Policy) -> Iterator[Chart]:
@@ -133,6 +154,8 @@ def _charts(read: Reading, policy: Policy) -> Iterator[Chart]:
     yield _memory(read, policy)
     yield _snapshot_age(read)
     yield _queues(read, policy)
+    yield _pace(read, policy)
+    yield _bounces(read, policy)
     yield _api(read, policy)
     yield _fragmentation(read, policy)
     yield _counted(read, "clients", _("Connected clients"), "connected_clients")
@@ -214,14 +237,43 @@ def _queues(read: Reading, policy: Policy) -> Chart:
     lines = [_line(read, "submit_waiting_count", _("submit"))]
     if read.is_read("notify_waiting_count"):
         lines.append(_line(read, "notify_waiting_count", _("notify")))
+    if read.is_read("submit_delayed_count"):
+        lines.append(_line(read, "submit_delayed_count", _("submit, put off")))
     return Chart(
         "queues",
-        _("Jobs waiting, submit and notify"),
+        _("Jobs waiting"),
         "",
         _count,
         tuple(lines),
         _limits(policy, "emailengine.queue-size", "waiting_count"),
         ("emailengine.queue-size", "emailengine.queue-workers", "emailengine.processing-rate"),
+    )
+
+
+def _pace(read: Reading, policy: Policy) -> Chart:
+    limits: Any = policy["emailengine.processing-rate"].limits
+    title = _("Messages sent a minute; the limits hold while %(count)s wait")
+    return Chart(
+        "pace",
+        title % {"count": _count(limits.least_waiting_count)},
+        "/min",
+        lambda value: f"{value:,.0f}{THIN}/min",
+        (_line(read, "processed_per_minute", _("sent")),),
+        _limits(policy, "emailengine.processing-rate", "per_minute_count"),
+        ("emailengine.processing-rate", "emailengine.queue-workers", "emailengine.queue-paused"),
+    )
+
+
+def _bounces(read: Reading, policy: Policy) -> Chart:
+    return Chart(
+        "bounces",
+        _("Bounced or failed, of a day’s messages"),
+        "%",
+        lambda value: f"{value:.1f}%",
+        (_line(read, "bounce_ratio", _("bounced")).scaled(100),),
+        _limits(policy, "emailengine.bounce-rate", "bounce_ratio", 100),
+        ("emailengine.bounce-rate",),
+        fits=True,
     )
 
 

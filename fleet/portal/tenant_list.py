@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Case, Count, F, FloatField, Q, QuerySet, Value, When
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -63,6 +64,12 @@ def compliant(tenant: Tenant) -> SafeString:
         f"{counts['non_compliant_count']:,}",
         _("non-compliant"),
     )
+
+
+def trends(tenant: Tenant) -> SafeString:
+    """Lead to how the tenant stood over time."""
+    url = f"{reverse('portal:over_time')}?tenant={tenant.pk}"
+    return format_html('<a class="pk-link" href="{}">{}</a>', url, _("Over time"))
 
 
 def coverage(tenant: Tenant) -> SafeString | str:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from checks.rule import Cadence
 from fleet.history.trend import Pace, rolled, trend
 from fleet.inspections.models import PairState
+from fleet.inspections.terms import terms
 from fleet.portal.chart import Chart
 from fleet.portal.chart_answers import as_csv, drawn, told
 from fleet.portal.charts import Reading, charts, columns
@@ -22,8 +23,6 @@ from fleet.portal.events import Event, events
 from fleet.portal.pair_page import policy_of
 from fleet.portal.ranges import BY_NAME, RANGES, Range
 from fleet.portal.scoped_admin import Rows, scoped_view
-from fleet.registry.current import fleet_settings
-from fleet.registry.intervals import interval_s
 from fleet.registry.models import Pair
 
 HOUR_S: Final = 3600
@@ -106,13 +105,14 @@ def _shown(request: HttpRequest, rows: Rows, target_id: int) -> Shown:
 
 def _read(pair: Pair, chosen: Range, since: datetime, until: datetime) -> Reading:
     state: PairState | None = getattr(pair.target, "pair_state", None)
-    every_s = interval_s(fleet_settings().intervals, Cadence.LATENCY, state.engine if state else "")
+    engine = state.engine if state else ""
+    every_s = [terms().interval_s(one, engine) for one in (Cadence.LATENCY, Cadence.STATS)]
     wanted = columns(chosen.pace)
     if chosen.pace is Pace.VISIT:
         found = trend(pair.pk, since, until, wanted)
     else:
         found = rolled(pair.pk, since, until, wanted, chosen.pace)
-    return Reading.of(found, chosen.pace, (since.timestamp(), until.timestamp()), every_s)
+    return Reading.of(found, chosen.pace, (since.timestamp(), until.timestamp()), *every_s)
 
 
 def _begin(shown: Shown) -> float:

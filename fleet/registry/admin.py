@@ -55,7 +55,7 @@ class TenantAdmin(RowListAdmin):
     list_title = _("Tenants")
     none_yet = _("No tenant yet. A tenant is whose pairs these are.")
     none_matches = _("No tenant matches.")
-    list_display = ("name", "pairs", "compliant", "coverage")
+    list_display = ("name", "pairs", "compliant", "coverage", "trends")
     list_display_links = ("name",)
     actions = None
     search_help_text = _("Name")
@@ -98,6 +98,11 @@ class TenantAdmin(RowListAdmin):
     def coverage(self, tenant: Tenant) -> SafeString | str:
         """Say how many rules could be judged."""
         return tenant_list.coverage(tenant)
+
+    @admin.display(description=_("Trends"))
+    def trends(self, tenant: Tenant) -> SafeString:
+        """Lead to its trends."""
+        return tenant_list.trends(tenant)
 
 
 @admin.register(Zone)

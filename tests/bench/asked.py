@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -19,6 +21,7 @@ from fleet.registry.models import PolicyVersion, Target, Tenant, Worker
 PAIRS, FINDINGS = "/admin/registry/pair/", "/admin/findings/finding/"
 TENANTS, POLICIES = "/admin/registry/tenant/", "/admin/policies/"
 SAID, TRENDS = "/admin/attestations/", "/admin/trends/"
+WEEK = timedelta(days=7)
 PAIR_COLUMNS = ("", "state", "pair", "", "engine", "rtt", "memory", "snapshot", "backup", "checked")
 FINDING_COLUMNS = ("", "severity", "finding", "pair", "", "age")
 
@@ -132,6 +135,7 @@ def _trends() -> dict[str, str]:
         "spread_of_tenant": f"{TRENDS}spread/?tenant={tenant}",
         "pairs_of_a_bar": f"{PAIRS}?memory=40-60&state=active",
         "forecasts": f"{TRENDS}forecasts/",
+        "past_instant": f"{TRENDS}instant/?tenant={tenant}&at={(timezone.now() - WEEK):%Y-%m-%dT%H:%M}",
         "forecasts_of_tenant": f"{TRENDS}forecasts/?tenant={tenant}",
         "trends_table": f"{TRENDS}severities/table/?range=2y",
     }

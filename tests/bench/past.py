@@ -60,6 +60,8 @@ SHAPES = {
     "fails_count": "p.id %% 3",
     "unknowns_count": "2",
     "fragmentation_ratio": f"1.1 + 0.2 * {NOISE}",
+    "processed_per_minute": f"200 * {NOISE}",
+    "bounce_ratio": f"0.01 * {NOISE}",
 }
 
 
@@ -75,6 +77,10 @@ def tell(now: datetime) -> None:
     """Write down what follows from findings and states, once all are there; let the planner know it all."""
     _transitions()
     _scores(now)
+    _run(
+        "UPDATE registry_historicaltarget SET history_date = history_date - interval '90 days'"
+        " WHERE history_type = '+'"
+    )
     keep_growth()
     _run("ANALYZE")
 

@@ -63,6 +63,21 @@ def test_an_hour_holds_means_extremes_and_highest_counters() -> None:
     assert row(VisitHour, *rest) == [(10, 20, 5, 2), (None, None, None, 0)]
 
 
+def test_what_few_visits_tell_is_the_mean_of_those() -> None:
+    visit(9.0, processed_per_minute=90, bounce_ratio=0.02)
+    visit(9.1)
+    visit(9.2, processed_per_minute=30, bounce_ratio=0.04)
+
+    rollup.roll_up(NIGHT)
+
+    mail = ("processed_per_minute", "processed_per_minute_max")
+    assert row(VisitHour, *mail) == row(VisitDay, *mail) == [(60, 90)]
+    assert [round(one, 4) for one in row(VisitDay, "bounce_ratio", "bounce_max_ratio")[0]] == [
+        0.03,
+        0.04,
+    ]
+
+
 def test_a_day_weighs_its_hours_by_their_visits() -> None:
     for hour, used in ((1.0, 10), (2.0, 40), (2.5, 40), (2.6, 40)):
         visit(hour, used_memory_bytes=used)

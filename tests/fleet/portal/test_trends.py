@@ -10,6 +10,7 @@ from django.utils import timezone
 from fleet.history import partitions
 from fleet.history.models import Visit
 from fleet.history.rollup import roll_day
+from fleet.inspections.terms import forget, terms
 from fleet.registry.models import PolicyVersion
 from tests.fleet.factories import make_finding, make_pair, make_person, make_state
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _fresh_caches():
     cache.clear()
+    forget()
     partitions.forget_days()
     yield
     partitions.forget_days()  # the test's own were rolled back
@@ -115,6 +117,26 @@ def test_a_pair_read_every_five_minutes_has_no_gap_at_five_minutes(operator):
         visit(pair, now - timedelta(minutes=minutes), rtt_median_us=300)
 
     assert charts(operator, pair)["charts"][0]["gaps"] == []
+
+
+def test_what_only_stats_tell_has_no_gap_between_two_readings_of_them(operator):
+    pair, now = make_pair(), timezone.now()
+    make_state(pair)
+    for minutes in range(30, 0, -1):
+        stats = {"submit_waiting_count": 4, "processed_per_minute": 90, "bounce_ratio": 0.004}
+        at = now - timedelta(minutes=minutes)
+        visit(pair, at, rtt_median_us=300, **(stats if minutes % 5 == 0 and minutes != 20 else {}))
+
+    found = {one["name"]: one for one in charts(operator, pair)["charts"]}
+
+    assert [found[name]["gaps"] for name in ("rtt", "queues", "pace", "bounces")] == [[]] * 4
+    assert found["pace"]["title"] == "Messages sent a minute; the limits hold while 100 wait"
+    assert (found["pace"]["now"], found["bounces"]["now"]) == ("90\u202f/min", "0.4%")
+    assert [one["label"] for one in found["bounces"]["limits"]] == ["1% warning", "3% critical"]
+    assert [one["label"] for one in found["pace"]["limits"]] == [
+        "100\u202f/min warning",
+        "50\u202f/min critical",
+    ]
 
 
 def test_findings_are_marked_where_they_opened_and_resolved(operator):
@@ -318,6 +340,7 @@ def test_what_happened_is_listed_newest_first_with_a_link(operator):
 def test_a_trend_takes_few_queries(operator, django_assert_max_num_queries, span):
     pair = make_pair()
     visit(pair, timezone.now(), rtt_median_us=300)
+    terms()  # read once by a process, and again after a change
 
     with django_assert_max_num_queries(12):
         charts(operator, pair, span)

@@ -140,10 +140,11 @@
     for (const [, , most] of chart.series[0].band) if (most > top) top = most;
     // The first limit above the values is worth the room; a far one would flatten the line.
     const next = chart.limits.map((limit) => limit.value).find((value) => value >= top);
-    const wanted = next !== undefined && next <= Math.max(top * 8, chart.unit === "%" ? 100 : 0)
+    const isShare = chart.unit === "%" && !chart.fits;
+    const wanted = next !== undefined && next <= Math.max(top * 8, isShare ? 100 : 0)
       ? Math.max(top, next) : top;
     if (chart.starts_at) return Math.min(100, Math.ceil((wanted + 0.5) / 4) * 4);
-    return chart.unit === "%" ? Math.max(100, wanted) : wanted * 1.15 || 1;
+    return isShare ? Math.max(100, wanted) : wanted * 1.15 || 1;
   }
 
   function write(value, unit) {

@@ -1,0 +1,159 @@
+"""Compliance at a past instant: of a tenant and of a pair, as the record was."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from fleet.history.models import LampMove
+from fleet.registry.models import Target
+from tests.fleet.factories import (
+    make_finding,
+    make_pair,
+    make_person,
+    make_state,
+    make_tenant,
+    move,
+)
+
+pytestmark = pytest.mark.django_db
+URL = "/admin/trends/instant/"
+DAY = timedelta(days=1)
+History = Target.history.model
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches():
+    cache.clear()
+
+
+@pytest.fixture
+def operator(client):
+    client.force_login(make_person())
+    return client
+
+
+def typed(days_ago: float) -> str:
+    return (timezone.now() - days_ago * DAY).strftime("%Y-%m-%dT%H:%M")
+
+
+def registered(name="northwind-eu-0417", tenant="Northwind Mail", days_ago=30.0):
+    """A pair, registered so many days ago."""
+    pair = make_pair(tenant, name=name)
+    History.objects.filter(id=pair.pk).update(history_date=timezone.now() - days_ago * DAY)
+    return pair
+
+
+def lamp(pair, days_ago: float, compliance: str, health="healthy") -> None:
+    at = timezone.now() - days_ago * DAY
+    LampMove.objects.create(target_id=pair.pk, at=at, compliance=compliance, health=health)
+
+
+def lines(answer) -> list[tuple[str, str, str]]:
+    return [
+        (one.known.name, one.stood.compliance, one.stood.raw_compliance)
+        for one in answer.context["told"].lines
+    ]
+
+
+def test_a_tenant_then_worst_first(operator, django_assert_max_num_queries):
+    now = timezone.now()
+    good, bad, _unread, waived = (registered(name) for name in ("good", "bad", "unread", "waived"))
+    registered("later", days_ago=2)
+    registered("other", "Fabrikam")
+    for pair in (good, waived):
+        lamp(pair, 20, "compliant")
+    lamp(bad, 20, "compliant")
+    lamp(bad, 9, "non_compliant", "failing")
+    lamp(good, 5, "non_compliant")
+    make_finding(bad, opened_at=now - 9 * DAY, state="resolved", resolved_at=now - 3 * DAY)
+    found = make_finding(waived, opened_at=now - 19 * DAY)
+    move(found, "waived", now - 19 * DAY, from_state="open", to_state="open")
+
+    with django_assert_max_num_queries(12):
+        answer = operator.get(URL, {"at": typed(7), "name": "northwind mail"})
+
+    assert lines(answer) == [
+        ("bad", "non_compliant", "non_compliant"),
+        ("unread", "", ""),
+        ("waived", "compliant", "non_compliant"),
+        ("good", "compliant", "compliant"),
+    ]
+    told = answer.context["told"]
+    assert (told.compliant_count, told.raw_count, told.unknown_count) == (2, 1, 1)
+    text = " ".join(answer.content.decode().split())
+    assert "<b>50.0%</b> of 4 pairs compliant with waivers, 25.0% without." in text
+    assert "waived then" in text
+
+
+def test_paused_pairs_and_those_that_moved_tenants_are_told_apart(client):
+    now = timezone.now()
+    kept, paused, gone = (registered(name) for name in ("kept", "paused", "gone"))
+    for target, changes in ((paused, {"state": "paused"}), (gone, {"tenant": make_tenant("Z")})):
+        for name, value in changes.items():
+            setattr(target.target, name, value)
+        target.target.save()
+    changed = History.objects.filter(history_type="~")
+    changed.filter(id=paused.pk).update(history_date=now - 20 * DAY)
+    changed.filter(id=gone.pk).update(history_date=now - 2 * DAY)
+    client.force_login(make_person("lea", is_operator=False, roles=[("viewer", "Northwind Mail")]))
+
+    told = client.get(URL, {"at": typed(7), "tenant": kept.target.tenant_id}).context["told"]
+
+    assert [one.known.name for one in told.lines] == ["kept"]
+    assert [one.known.name for one in told.unwatched] == ["paused"]
+    assert told.hidden_count == 1
+
+
+def test_one_pair_with_what_was_open_as_grave_as_then(operator):
+    now, pair = timezone.now(), registered()
+    lamp(pair, 20, "at_risk", "degraded")
+    found = make_finding(pair, "pair.rtt", severity="warning", opened_at=now - 9 * DAY)
+    stays = {"from_state": "open", "to_state": "open"}
+    move(found, "severity", now - 3 * DAY, **stays, to_severity="critical")
+
+    answer = operator.get(URL, {"at": typed(7), "pair": pair.pk})
+
+    assert lines(answer) == [("northwind-eu-0417", "at_risk", "at_risk")]
+    assert [one.was.severity for one in answer.context["told"].lines[0].findings] == ["warning"]
+    past = operator.get(f"/admin/registry/pair/{pair.pk}/findings/").content.decode()
+    assert f"{URL}?pair={pair.pk}" in past
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ({"at": "2999-01-01T10:00", "name": "Northwind Mail"}, "at", "is no date and time"),
+        ({"at": "2199-01-01T10:00", "name": "Northwind Mail"}, "at", "has not come yet"),
+        ({"at": "never", "name": "Northwind Mail"}, "at", "never is no date and time"),
+        ({"at": "2026-01-01T10:00", "name": ""}, "tenant", "Name a tenant."),
+        ({"at": "2026-01-01T10:00", "name": "X"}, "tenant", "There is no tenant X"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field(operator, query, field, words):
+    make_tenant("Northwind Mail")
+
+    answer = operator.get(URL, query)
+
+    assert answer.context["told"] is None
+    assert words in answer.context["form"].errors[field][0]
+
+
+def test_nobody_asks_for_what_is_not_theirs(client):
+    pair = registered()
+    client.force_login(make_person("lea", is_operator=False, roles=[("viewer", "Fabrikam")]))
+
+    for query in ({"pair": pair.pk}, {"tenant": pair.target.tenant_id}, {"pair": "x"}):
+        assert client.get(URL, {"at": typed(1), **query}).status_code == 404
+    named = client.get(URL, {"at": typed(1), "name": "Northwind Mail"})
+    assert "There is no tenant" in named.context["form"].errors["tenant"][0]
+
+
+def test_before_it_was_registered_nothing_is_told(operator):
+    pair = registered(days_ago=2)
+    make_state(pair)
+
+    text = operator.get(URL, {"at": typed(7), "pair": pair.pk}).content.decode()
+
+    assert "No pair was checked then." in text
