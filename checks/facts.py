@@ -360,11 +360,13 @@ class Neighbour:
 class FleetFacts:
     """What is registered of this pair and beside it. A number nobody gave is NOT_CONFIGURED.
 
-    `neighbours` are the other pairs on this server, by its run id. `other_rss_bytes` is the RSS
-    of the other registered servers on this host, 0 where there are none.
+    `neighbours` are the other pairs on this server, by its run id, those on the same keys first;
+    `unnamed_neighbours_count` says how many there are beside the few that are named.
+    `other_rss_bytes` is the RSS of the other registered servers on this host, 0 where there are none.
     """
 
     neighbours: tuple[Neighbour, ...] = ()
+    unnamed_neighbours_count: int = 0
     database: int = 0
     key_prefix: str = ""
     expected_mailboxes_count: int | Missing = NOT_CONFIGURED

@@ -241,9 +241,8 @@ def shared_instance(facts: PairFacts, _: Limits) -> Verdict:
             sharing=f"the same keys as {', '.join(twins[:3])}",
             twins=", ".join(twins[:3]),
         )
-    others = [one.name for one in fleet.neighbours] if isinstance(fleet, FleetFacts) else []
-    if len(databases) > 1 or others:
-        return _shared(databases, others)
+    if len(databases) > 1 or (isinstance(fleet, FleetFacts) and fleet.neighbours):
+        return _shared(databases, or_else(fleet, FleetFacts()))
     known(fleet)
     return passed(sharing="one database, one pair", databases=databases)
 
@@ -254,8 +253,9 @@ def _twins(fleet: FleetFacts) -> Iterator[str]:
     return (one.name for one in fleet.neighbours if (one.database, one.key_prefix) == own)
 
 
-def _shared(databases: list[int], others: list[str]) -> Verdict:
-    sharing = f"{len(databases)} databases, {1 + len(others)} registered pairs"
+def _shared(databases: list[int], fleet: FleetFacts) -> Verdict:
+    pairs_count = 1 + len(fleet.neighbours) + fleet.unnamed_neighbours_count
+    sharing = f"{len(databases)} databases, {pairs_count} registered pairs"
     return failed(
         f"This Redis holds {sharing}; EmailEngine should have it alone",
         short=f"Shared: {sharing}"[:42] if len(databases) < 10 else "Shared with other programs",
@@ -263,5 +263,5 @@ def _shared(databases: list[int], others: list[str]) -> Verdict:
         cause="shared",
         sharing=sharing,
         databases=databases,
-        neighbours=others[:20],
+        neighbours=[one.name for one in fleet.neighbours],
     )

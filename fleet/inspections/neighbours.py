@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final, NamedTuple
 
 from checks.address import AddressError, RedisAddress, parse_redis_url
@@ -14,6 +15,8 @@ from fleet.registry.arrays import rows_of
 
 # Ten thousand pairs take 0.2 s to read; who shares a server changes by the day.
 KEPT_S: Final = 120.0
+# The keys' other users come first; of the rest a few names and their number say it all.
+MOST_NAMED: Final = 20
 # Another tenant's pair is not named to this one.
 ANOTHER_TENANTS: Final = "a pair of another tenant"
 
@@ -41,13 +44,21 @@ class Resident(NamedTuple):
     rss_bytes: int
 
 
+Keys = tuple[str, int, str]  # a server's run id, a database, a prefix
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """The registered pairs by the server they are on, and the servers by their host."""
+    """The registered pairs by server and by keys, and what each host's servers hold of its RAM.
+
+    Worked out once for all: a visit only looks up, however many pairs share a server.
+    """
 
     by_target: Mapping[int, Resident]
     by_server: Mapping[str, tuple[Resident, ...]]
-    by_host: Mapping[tuple[int, str], tuple[Resident, ...]]
+    by_keys: Mapping[Keys, tuple[Resident, ...]]
+    rss_by_host: Mapping[tuple[int, str], Mapping[str, int]]
+    rss_of_host: Mapping[tuple[int, str], int]
 
     def facts(self, target_id: int, mailboxes: int | None, replicas: int | None) -> FleetFacts:
         """Give what the rules see of the fleet around one pair, and what was registered of it."""
@@ -58,20 +69,35 @@ class Neighbourhood:
         own = self.by_target.get(target_id)
         if own is None:
             return expected
-        beside = [one for one in self.by_server.get(own.run_id, ()) if one.target_id != target_id]
+        named = tuple(islice(self._beside(own), MOST_NAMED))
+        all_here = len(self.by_server.get(own.run_id, (own,)))
         return replace(
             expected,
-            neighbours=tuple(_neighbour(one, own) for one in beside),
+            neighbours=tuple(_neighbour(one, own) for one in named),
+            unnamed_neighbours_count=all_here - 1 - len(named),
             database=own.address.database,
             key_prefix=own.key_prefix,
             other_rss_bytes=self._others(own),
         )
 
+    def _beside(self, own: Resident) -> Iterator[Resident]:
+        """Give the others on this server, those on the same keys first."""
+        keys = _keys(own)
+        for one in self.by_keys.get(keys, ()):
+            if one.target_id != own.target_id:
+                yield one
+        for one in self.by_server.get(own.run_id, ()):
+            if _keys(one) != keys:
+                yield one
+
     def _others(self, own: Resident) -> int:
-        """Sum the RSS of the other servers on the host, each once however many pairs it serves."""
-        here = self.by_host.get((own.zone_id, own.address.host), ())
-        servers = {one.run_id: one.rss_bytes for one in here if one.run_id != own.run_id}
-        return sum(servers.values())
+        """Give the RSS of the other servers on the host, each once however many pairs it serves."""
+        here = own.zone_id, own.address.host
+        return self.rss_of_host.get(here, 0) - self.rss_by_host.get(here, {}).get(own.run_id, 0)
+
+
+def _keys(one: Resident) -> Keys:
+    return one.run_id, one.address.database, one.key_prefix
 
 
 def _neighbour(one: Resident, own: Resident) -> Neighbour:
@@ -105,16 +131,20 @@ def gather(residents: Iterable[Resident]) -> Neighbourhood:
     """Sort pairs by server and host. A server that never answered has no run id, and no neighbours."""
     by_target: dict[int, Resident] = {}
     by_server: dict[str, list[Resident]] = defaultdict(list)
-    by_host: dict[tuple[int, str], list[Resident]] = defaultdict(list)
+    by_keys: dict[Keys, list[Resident]] = defaultdict(list)
+    rss_by_host: dict[tuple[int, str], dict[str, int]] = defaultdict(dict)
     for one in residents:
         by_target[one.target_id] = one
         if one.run_id:
             by_server[one.run_id].append(one)
-            by_host[one.zone_id, one.address.host].append(one)
+            by_keys[_keys(one)].append(one)
+            rss_by_host[one.zone_id, one.address.host][one.run_id] = one.rss_bytes
     return Neighbourhood(
         by_target,
         {run_id: tuple(found) for run_id, found in by_server.items()},
-        {host: tuple(found) for host, found in by_host.items()},
+        {keys: tuple(found) for keys, found in by_keys.items()},
+        dict(rss_by_host),
+        {host: sum(servers.values()) for host, servers in rss_by_host.items()},
     )
 
 

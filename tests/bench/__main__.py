@@ -3,37 +3,17 @@
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import django
 from django.core.management import call_command
 
 from tests.bench import exporter, latency, pages, rounds
+from tests.bench.figure import Figure
 from tests.bench.stage import Stage, stage
 
 OUTPUT = Path("bench.json")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured value against its budget; no budget: for information."""
-
-    name: str
-    value: float
-    unit: str
-    budget: float | None
-    ok: bool
-
-    @classmethod
-    def at_most(cls, name: str, value: float, unit: str, budget: float | None = None) -> "Figure":
-        """A figure that must not be larger than its budget."""
-        return cls(name, round(value, 4), unit, budget, budget is None or value <= budget)
-
-    @classmethod
-    def at_least(cls, name: str, value: float, unit: str, budget: float) -> "Figure":
-        """A figure that must not be smaller than its budget."""
-        return cls(name, round(value, 4), unit, budget, value >= budget)
 
 
 def main() -> int:
@@ -44,7 +24,7 @@ def main() -> int:
             figures.append(figure)
             sink.write(json.dumps(asdict(figure)) + "\n")
             sink.flush()
-            print(line(figure), flush=True)
+            print(figure.line(), flush=True)
     return 0 if all(figure.ok for figure in figures) else 1
 
 
@@ -101,13 +81,6 @@ def beside(stand: Stage) -> Iterator[Figure]:
     own_ms, monitored_ms = exporter.measure(stand, path)
     yield Figure.at_most("redis_exporter_cpu", own_ms, "ms")
     yield Figure.at_most("redis_exporter_cpu_monitored_redis", monitored_ms, "ms")
-
-
-def line(figure: Figure) -> str:
-    """Write one line of the table."""
-    budget = "" if figure.budget is None else f"budget {figure.budget:g}"
-    mark = " " if figure.budget is None else "✓" if figure.ok else "✗"
-    return f"{mark} {figure.name:44} {figure.value:>12,.3f} {figure.unit:6} {budget}"
 
 
 if __name__ == "__main__":

@@ -39,15 +39,29 @@ TENANT_POLICY = {"redis.memory-headroom": {"warn_used_ratio": 0.75}}
 
 def make(addresses: Mapping[str, Address], now: datetime) -> None:
     """Fill an empty, migrated database."""
-    _tenants_and_zones(now)
-    _policies(now)
-    seeds = _register([(face, 0) for face in FACES], addresses)
-    _register(list(islice(_places(), PAIRS - len(seeds))), addresses)
+    seeds = register(PAIRS, ZONES, addresses, now)
+    Worker.objects.bulk_create(
+        Worker(name=f"bench-{zone.slug}", zone=zone, version="bench", last_seen_at=now)
+        for zone in Zone.objects.all()
+    )
     past.make(now)
     _visit(seeds, now)
     _copy_states(now)
     _copy_findings(now)
     past.tell(now)
+
+
+def register(
+    count: int, zones: Sequence[str], addresses: Mapping[str, Address], now: datetime
+) -> list[int]:
+    """Register so many pairs, of every face its share; returns the id of each face's first."""
+    Tenant.objects.bulk_create(Tenant(name=f"Tenant {n:02}") for n in range(TENANTS))
+    for slug in zones:
+        Zone.objects.update_or_create(slug=slug, defaults={"location": f"{slug}/a"})
+    _policies(now)
+    seeds = _register([(face, 0) for face in FACES], addresses)
+    _register(list(islice(_places(), count - len(seeds))), addresses)
+    return seeds
 
 
 def move(addresses: Mapping[str, Address]) -> None:
@@ -74,13 +88,6 @@ def _places() -> Iterator[tuple[Face, int]]:
     spread = [order[number * 83 % len(order)] for number in range(len(order))]
     for number, face in enumerate(cycle(spread)):
         yield face, 0 if number % 5 == 0 else 1 + number % (TENANTS - 1)
-
-
-def _tenants_and_zones(now: datetime) -> None:
-    Tenant.objects.bulk_create(Tenant(name=f"Tenant {n:02}") for n in range(TENANTS))
-    for slug in ZONES:
-        zone, _made = Zone.objects.update_or_create(slug=slug, defaults={"location": f"{slug}/a"})
-        Worker.objects.create(name=f"bench-{slug}", zone=zone, version="bench", last_seen_at=now)
 
 
 def _policies(now: datetime) -> None:

@@ -121,11 +121,12 @@ def cpu_s(pid: int, *, with_children: bool = False) -> float:
     """CPU seconds of a process, user and system; with_children adds those that live and that ended."""
     own = _ticks(pid, with_ended=with_children)
     if with_children:
-        own += sum(_ticks(child, with_ended=True) for child in _children(pid))
+        own += sum(_ticks(child, with_ended=True) for child in children(pid))
     return own / TICK
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Give the numbers of a process' living children."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(number) for task in tasks for number in task.read_text().split()]
 

@@ -47,6 +47,17 @@ def test_a_pair_that_is_not_there_yet_still_has_its_numbers():
     )
 
 
+def test_of_a_thousand_on_one_server_those_on_the_same_keys_and_a_few_are_named():
+    crowd = [
+        Resident(n, 1, 1, f"p{n}", RedisAddress("h1", database=n % 500), "", "run-1", 100)
+        for n in range(1000)
+    ]
+    found = gather(crowd).facts(999, None, None)
+
+    assert [one.name for one in found.neighbours] == ["p499", *(f"p{n}" for n in range(19))]
+    assert (found.unnamed_neighbours_count, found.other_rss_bytes) == (979, 0)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_pairs_on_the_same_keys_are_found_by_the_servers_run_id():
     ensure_day(NOW.date())
