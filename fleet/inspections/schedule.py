@@ -20,6 +20,8 @@ LEASE: Final = timedelta(seconds=60)
 WORKER_SEEN: Final = timedelta(seconds=60)
 # A cadence due within this rides along: a visit costs more than a cadence.
 RIDES_ALONG: Final = timedelta(seconds=5)
+STATES_AT_ONCE: Final = 1000
+_DUE: Final = ", ".join(f"{cadence.value}_due_at" for cadence in VISITED)
 
 
 class Claim(NamedTuple):
@@ -50,27 +52,31 @@ class Progress(NamedTuple):
     zone: str
 
 
+# By the database itself: thousands may have been imported, and several dispatchers run at once.
+NEW_SCHEDULES: Final = f"""
+INSERT INTO inspections_pairschedule
+    (target_id, {_DUE}, next_due_at, claim, claimed_bits, is_slow)
+SELECT p.target_id, {"%(now)s, " * len(VISITED)}%(now)s, 0, 0, false
+FROM registry_pair p JOIN registry_target t ON t.id = p.target_id
+WHERE t.state <> 'archived'
+    AND NOT EXISTS (SELECT FROM inspections_pairschedule s WHERE s.target_id = p.target_id)
+ON CONFLICT DO NOTHING
+"""  # noqa: S608  our own column names
+
+
 def ensure_schedule(now: datetime) -> int:
     """Give every pair without a schedule or a state one: due now, unverified. Returns how many were new."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEW_SCHEDULES, {"now": now})
+        made = cursor.rowcount
     pairs = Pair.objects.exclude(target__state=Target.State.ARCHIVED)
-    new = pairs.filter(target__schedule=None).values_list("pk", flat=True)
-    due = dict.fromkeys(
-        (
-            f"{name}_due_at"
-            for name in ("health", "latency", "persistence", "stats", "backup", "next")
-        ),
-        now,
-    )
-    made = PairSchedule.objects.bulk_create(
-        [PairSchedule(target_id=pk, **due) for pk in new], ignore_conflicts=True, batch_size=1000
-    )
     stateless = pairs.filter(target__pair_state=None).values_list("pk", "emailengine_url")
-    PairState.objects.bulk_create(
-        [PairState(target_id=pk, is_redis_only=not url) for pk, url in stateless],
-        ignore_conflicts=True,
-        batch_size=1000,
-    )
-    return len(made)
+    while some := stateless[:STATES_AT_ONCE]:
+        PairState.objects.bulk_create(
+            [PairState(target_id=pk, is_redis_only=not url) for pk, url in some],
+            ignore_conflicts=True,
+        )
+    return made
 
 
 # A claim that is done makes way for the next due time; one that is not, for the end of its lease.
@@ -79,7 +85,6 @@ def ensure_schedule(now: datetime) -> int:
 _BITS: Final = f"{1 << PLACE[Cadence.HEALTH]} | " + " | ".join(
     f"((s.{cadence.value}_due_at <= %(soon)s)::int << {place})" for cadence, place in PLACE.items()
 )
-_DUE: Final = ", ".join(f"{cadence.value}_due_at" for cadence in VISITED)
 _NEXT: Final = ", ".join(
     f"CASE WHEN bits & {1 << place} = 0 THEN {cadence.value}_due_at"
     f" ELSE {NEXT_DUE.format(id='target_id', now='%(now_ms)s::bigint', every=f'every_ms[{place + 1}]')}"
