@@ -22,6 +22,9 @@ from fleet.registry.arrays import rows_of, run
 
 REWRITTEN_AFTER: Final = timedelta(minutes=15)
 RAW_AFTER: Final = timedelta(days=1)
+# Each connection keeps a buffer as large as its largest message ever: 300 kB, and not the 6 MB that
+# a shard's first visits come to.
+WRITTEN_AT_ONCE: Final = 20
 
 # Who the facts are of: kept beside each cadence's own, so that each can be read alone.
 IDENTITY: Final = (
@@ -160,8 +163,9 @@ def _kept(target_ids: Sequence[int]) -> Kept:
 
 
 def _write(news: Sequence[News], kept: Kept) -> None:
-    rows = [_row(one, kept) for one in news if _written_at(one, kept) == one.seen.at]
-    if rows:
+    due = [one for one in news if _written_at(one, kept) == one.seen.at]
+    for first in range(0, len(due), WRITTEN_AT_ONCE):
+        rows = [_row(one, kept) for one in due[first : first + WRITTEN_AT_ONCE]]
         run(WRITE, list(map(list, zip(*rows, strict=True))))
 
 

@@ -24,6 +24,19 @@ STATES_AT_ONCE: Final = 1000
 _DUE: Final = ", ".join(f"{cadence.value}_due_at" for cadence in VISITED)
 
 
+class MostOut(NamedTuple):
+    """How many pairs a worker may have out at once: claimed, and neither recorded nor given up."""
+
+    quick: int
+    slow: int
+
+
+# What a worker visits in a few seconds, so that after an outage the longest due go first, what is
+# sent is taken up before its lease ends, and a zone or a lot of hung targets holds up its own only.
+# Of slow ones it holds at most 2,000 (fleet/inspections/room.py).
+MOST_OUT: Final = MostOut(quick=3_000, slow=2_000)
+
+
 class Claim(NamedTuple):
     """One pair to visit: nobody else records it while this claim number is current.
 
@@ -68,7 +81,7 @@ def ensure_schedule(now: datetime) -> int:
     """Give every pair without a schedule or a state one: due now, unverified. Returns how many were new."""
     with connection.cursor() as cursor:
         cursor.execute(NEW_SCHEDULES, {"now": now})
-        made = cursor.rowcount
+        made = int(cursor.rowcount)
     pairs = Pair.objects.exclude(target__state=Target.State.ARCHIVED)
     stateless = pairs.filter(target__pair_state=None).values_list("pk", "emailengine_url")
     while some := stateless[:STATES_AT_ONCE]:
@@ -80,7 +93,8 @@ def ensure_schedule(now: datetime) -> int:
 
 
 # A claim that is done makes way for the next due time; one that is not, for the end of its lease.
-# Rows that somebody else is claiming are skipped, so that any number of dispatchers may run.
+# Rows that somebody else is claiming are skipped, so that any number of dispatchers may run: the
+# second one finds, once it has a row, that it is no longer due.
 # Health is read in every visit, so every visit counts as one for it.
 _BITS: Final = f"{1 << PLACE[Cadence.HEALTH]} | " + " | ".join(
     f"((s.{cadence.value}_due_at <= %(soon)s)::int << {place})" for cadence, place in PLACE.items()
@@ -91,12 +105,37 @@ _NEXT: Final = ", ".join(
     f" END AS {cadence.value}_due_at"
     for cadence, place in PLACE.items()
 )
+_IS_DUE: Final = """CASE WHEN p.recorded_claim = s.claim THEN s.next_due_at <= %(now)s
+               ELSE s.lease_until IS NULL OR s.lease_until <= %(now)s END"""
+_IS_OUT: Final = "p.recorded_claim < s.claim AND coalesce(s.lease_until > %(now)s, false)"
 CLAIM: Final = f"""
-WITH due AS (
+WITH workers AS (
+    SELECT zone_id, count(*) AS workers_count FROM registry_worker
+    WHERE last_seen_at > %(seen)s GROUP BY zone_id
+), counted AS (
+    SELECT s.target_id, w.workers_count, s.is_slow, {_IS_OUT} AS is_out, s.next_due_at,
+        s.asked_at IS NULL AS is_unasked,
+        count(*) FILTER (WHERE {_IS_OUT}) OVER (PARTITION BY t.zone_id, s.is_slow) AS out_count,
+        row_number() OVER (
+            PARTITION BY t.zone_id, s.is_slow, {_IS_OUT} ORDER BY s.next_due_at
+        ) AS place
+    FROM inspections_pairschedule s
+    JOIN inspections_pairstate p ON p.target_id = s.target_id
+    JOIN registry_target t ON t.id = s.target_id
+    JOIN workers w ON w.zone_id = t.zone_id
+    WHERE t.state = 'active' AND ({_IS_OUT} OR {_IS_DUE})
+), chosen AS (
+    SELECT target_id FROM counted
+    WHERE NOT is_out AND (NOT is_unasked OR place + out_count <=
+        workers_count * CASE WHEN is_slow THEN %(slow_out)s ELSE %(quick_out)s END)
+    ORDER BY is_unasked, next_due_at
+    LIMIT %(limit)s
+), due AS (
     SELECT s.target_id, z.slug, coalesce(e.every_ms, %(every_ms)s::bigint[]) AS every_ms,
         CASE WHEN p.recorded_claim = s.claim THEN 0 ELSE s.claimed_bits END | ({_BITS}) AS bits,
         {_DUE}
-    FROM inspections_pairschedule s
+    FROM chosen c
+    JOIN inspections_pairschedule s ON s.target_id = c.target_id
     JOIN inspections_pairstate p ON p.target_id = s.target_id
     JOIN registry_target t ON t.id = s.target_id
     JOIN registry_zone z ON z.id = t.zone_id
@@ -104,12 +143,7 @@ WITH due AS (
         SELECT engine, every_ms::bigint[]
         FROM unnest(%(engines)s::text[], %(engines_every_ms)s::text[]) AS v(engine, every_ms)
     ) e ON e.engine = p.engine
-    WHERE CASE WHEN p.recorded_claim = s.claim THEN s.next_due_at <= %(now)s
-               ELSE s.lease_until IS NULL OR s.lease_until <= %(now)s END
-      AND t.state = 'active'
-      AND t.zone_id IN (SELECT zone_id FROM registry_worker WHERE last_seen_at > %(seen)s)
-    ORDER BY s.next_due_at
-    LIMIT %(limit)s
+    WHERE {_IS_DUE}
     FOR UPDATE OF s SKIP LOCKED
 ), after AS (
     SELECT target_id, slug, bits, {_NEXT} FROM due
@@ -124,10 +158,12 @@ RETURNING s.target_id, s.claim, a.bits, a.slug, s.is_slow, s.asked_at IS NOT NUL
 """  # noqa: S608  our own column names
 
 
-def claim_due(now: datetime, limit: int) -> list[Claim]:
+def claim_due(now: datetime, limit: int, most_out: MostOut = MOST_OUT) -> list[Claim]:
     """Take up to `limit` due pairs, longest due first, for a minute: nobody else gets them meanwhile.
 
-    Only active pairs of zones in which a worker was seen within 60 s. Safe at any concurrency.
+    Only active pairs of zones in which a worker was seen within 60 s, and for each of these workers
+    only so many as `most_out` allows to be claimed and not yet recorded. Who was asked for by a
+    person goes first and is not held back. Safe at any concurrency.
     """
     every_ms = {engine: _every_ms(engine) for engine in terms().engines}
     with connection.cursor() as cursor:
@@ -143,6 +179,8 @@ def claim_due(now: datetime, limit: int) -> list[Claim]:
                 "engines": list(every_ms),
                 "engines_every_ms": [array_text(each) for each in every_ms.values()],
                 "limit": limit,
+                "quick_out": most_out.quick,
+                "slow_out": most_out.slow,
             },
         )
         return [Claim(*row) for row in cursor.fetchall()]

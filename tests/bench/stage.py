@@ -95,7 +95,7 @@ def worker(made: Stage, *words: str) -> Iterator[int]:
     argv = [
         sys.executable,
         "-m",
-        "celery",
+        "run.worker",
         "-A",
         "fleet.celery",
         "worker",

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import Count
 
 from checks.facts import Engine, Missing
 from checks.rule import Cadence
@@ -382,3 +383,12 @@ def test_a_shard_recorded_by_many_at_once_counts_once():
 
     assert sorted(counts) == [0, 0, 0, 60]
     assert Visit.objects.count() == Finding.objects.count() == Transition.objects.count() == 60
+
+
+def test_the_first_visits_of_a_shard_leave_all_their_facts():
+    make_pairs(25)
+    visit(NOW)
+
+    found = dict(LatestFacts.objects.values_list("cadence").annotate(Count("pk")))
+    assert found == dict.fromkeys(found, 25)
+    assert found.keys() >= {"health", "latency", "persistence"}

@@ -12,6 +12,7 @@ from fleet.inspections.cadences import ALL_BITS, from_bits
 from fleet.inspections.models import PairSchedule, PairState
 from fleet.inspections.schedule import (
     Claim,
+    MostOut,
     check_now,
     claim_due,
     ensure_schedule,
@@ -236,3 +237,88 @@ def test_many_dispatchers_at_once_claim_each_pair_once():
 
     assert len(claims) == 200
     assert len({one.target_id for one in claims}) == 200
+
+
+FEW = MostOut(quick=3, slow=2)
+
+
+def due_since(pair, at, **fields) -> None:
+    """Let a pair that was visited long ago be due since then."""
+    PairSchedule.objects.filter(target=pair.pk).update(next_due_at=at, **fields)
+
+
+def test_after_an_outage_the_longest_due_go_first_and_no_more_than_can_be_taken_up():
+    pairs = make_pairs(7)
+    for minutes, pair in enumerate(pairs):
+        due_since(pair, NOW - minutes * MINUTE)
+
+    first = claim_due(NOW, 100, FEW)
+    assert {one.target_id for one in first} == {pair.pk for pair in pairs[4:]}
+    assert claim_due(NOW + SECOND, 100, FEW) == []
+    done(first[:2])
+    second = claim_due(NOW + 2 * SECOND, 100, FEW)
+    assert {one.target_id for one in second} == {pairs[3].pk, pairs[2].pk}
+
+
+def test_two_workers_get_twice_as_many():
+    make_pairs(7)
+    make_worker(now=NOW)
+
+    assert len(claim_due(NOW, 100, FEW)) == 6
+
+
+def test_a_claim_whose_lease_is_over_holds_up_nobody():
+    make_pairs(4)
+    claim_due(NOW, 100, FEW)
+    seen(NOW + MINUTE)
+
+    assert len(claim_due(NOW + MINUTE, 100, FEW)) == 3
+
+
+def test_slow_pairs_that_do_not_come_back_hold_up_no_quick_ones():
+    slow = make_pairs(4)
+    PairSchedule.objects.update(is_slow=True)
+    assert len(claim_due(NOW, 100, FEW)) == 2
+    quick = make_pairs(2)
+
+    found = claim_due(NOW + SECOND, 100, FEW)
+
+    assert {one.target_id for one in found} == {pair.pk for pair in quick}
+    assert not {one.target_id for one in found} & {pair.pk for pair in slow}
+
+
+def test_a_zone_that_is_behind_holds_up_no_other():
+    make_pairs(6)
+    claim_due(NOW, 100, FEW)
+    make_worker("ap-1", now=NOW)
+    elsewhere = make_pair(zone="ap-1")
+    ensure_schedule(NOW)
+
+    assert [one.target_id for one in claim_due(NOW, 100, FEW)] == [elsewhere.pk]
+
+
+def test_a_small_tenant_waits_no_longer_than_a_large_one():
+    large, small = make_pairs(8, tenant="Large"), make_pairs(2, tenant="Small")
+    for place, pair in enumerate([*large[:4], small[0], *large[4:], small[1]]):
+        due_since(pair, NOW - (20 - place) * SECOND)
+
+    order = []
+    for turn in range(4):
+        claims = claim_due(NOW + turn * SECOND, 100, FEW)
+        done(claims)
+        order.append({one.target_id for one in claims})
+
+    assert [small[0].pk in turn for turn in order] == [False, True, False, False]
+    assert [small[1].pk in turn for turn in order] == [False, False, False, True]
+
+
+def test_who_was_asked_for_is_not_held_back():
+    pairs = make_pairs(5)
+    claim_due(NOW, 100, FEW)
+    waiting = PairSchedule.objects.filter(lease_until=None).values_list("pk", flat=True)
+    check_now([waiting[0]], NOW + SECOND)
+
+    found = claim_due(NOW + SECOND, 100, FEW)
+
+    assert len(pairs) == 5
+    assert [one.is_asked for one in found] == [True]
