@@ -167,15 +167,10 @@ def processing_rate(facts: PairFacts, limits: RateLimits) -> Verdict:
     started(facts)
     submit = submit_of(known(queues_of(facts)).queues)
     waiting = submit.waiting_count
-    if waiting < limits.least_waiting_count:
-        return passed(state="keeping up", waiting_count=waiting)
-    if submit.is_paused is True:
-        return passed(state="paused", waiting_count=waiting)
-    since = known(facts.since)
-    before = known(since.submit_waiting_count)
-    if before < limits.least_waiting_count or since.submit_was_paused is True:
-        return passed(state="the backlog is new", waiting_count=waiting)
-    done, over_s = _completed(since)
+    state = _unpaced(submit, facts, limits)
+    if state:
+        return passed(state=state, waiting_count=waiting)
+    done, over_s = _completed(known(facts.since))
     if over_s <= 0:
         return unknown("no_history", "no time has passed since the last look")
     per_minute = int(done * 60 / over_s)
@@ -187,6 +182,9 @@ def processing_rate(facts: PairFacts, limits: RateLimits) -> Verdict:
     }
     if per_minute >= limits.warn_per_minute_count:
         return passed(**seen)
+    if not done and isinstance(submit.is_paused, Missing):
+        text = "Nothing was sent, and whether the submit queue is paused was not told"
+        return unknown("undetermined", text, **seen)
     is_critical = per_minute < limits.critical_per_minute_count
     return failed(
         f"EmailEngine sends {per_minute:,} messages a minute while {waiting:,} wait; "
@@ -195,6 +193,18 @@ def processing_rate(facts: PairFacts, limits: RateLimits) -> Verdict:
         severity=Severity.CRITICAL if is_critical else Severity.WARNING,
         **seen,
     )
+
+
+def _unpaced(submit: Queue, facts: PairFacts, limits: RateLimits) -> str:
+    """Say why there is no pace to judge: no backlog, none all the while, a pause; "" = there is."""
+    if submit.waiting_count < limits.least_waiting_count:
+        return "keeping up"
+    if submit.is_paused is True:
+        return "paused"
+    since = known(facts.since)
+    before = known(since.submit_waiting_count)
+    is_new = before < limits.least_waiting_count or since.submit_was_paused is True
+    return "the backlog is new" if is_new else ""
 
 
 def submit_of(queues: tuple[Queue, ...]) -> Queue:

@@ -410,6 +410,75 @@ CASES = {
             }
         ),
     ),
+    # Nobody told that somebody paused it: the backlog is seen, a slow EmailEngine is not made up.
+    "a metrics token alone, and the submit queue paused": Case(
+        pair(
+            emailengine={
+                "queues": tuple(replace(one, is_paused=NOT_CONFIGURED) for one in queues(400)),
+            },
+            queues=NOT_CONFIGURED,
+            since={
+                "submit_waiting_count": 380,
+                "submit_was_paused": NOT_CONFIGURED,
+                "processed_rise": {"submit/completed": 0},
+                "processed_over_s": 300.0,
+            },
+        ),
+        lamps=("compliant", "degraded"),
+        fails={"emailengine.queue-size": "warning"},
+        unknown={"emailengine.processing-rate"},
+    ),
+    # A large dataset after a restart that was meant: it may load for five minutes.
+    "a Redis that has been loading for two minutes": Case(
+        pair(
+            ping=Missing("loading", "LOADING Redis is loading the dataset in memory"),
+            is_loading=True,
+            loading_since_s=NOW_S - 120,
+            uptime_s=121,
+            emailengine={"redis_uptime_s": 120},
+        ),
+        lamps=("compliant", "degraded"),
+        fails={"redis.reachable": "warning"},
+        unknown={"pair.data-intact", "redis.accepts-writes", "redis.rdb-fresh"},
+    ),
+    # The vendor names it as not supported, whatever its provider keeps.
+    "MemoryDB, its durability attested": Case(
+        pair(
+            engine=Engine.MEMORYDB,
+            mode="cluster",
+            cluster_enabled=True,
+            cluster_state="ok",
+            **CLOSED,
+            attested={"managed_durability": True},
+        ),
+        lamps=("non_compliant", "healthy"),
+        fails={"redis.engine-support": "critical", "redis.standalone": "critical"},
+        unknown={"redis.idle-timeout", "redis.pubsub-buffers", "redis.tcp-keepalive"},
+    ),
+    "ElastiCache, of which nobody attested anything": Case(
+        pair(engine=Engine.ELASTICACHE, **CLOSED),
+        lamps=("non_compliant", "healthy"),
+        fails={"redis.engine-support": "critical"},
+        unknown={
+            *("redis.durability", "redis.idle-timeout", "redis.pubsub-buffers"),
+            "redis.tcp-keepalive",
+        },
+    ),
+    "Dragonfly, tried before production": Case(
+        pair(
+            engine=Engine.DRAGONFLY,
+            version="1.25.0",
+            compatibility_version="7.4.0",
+            allows_undeclared_keys=True,
+            save=NO_CONFIG,
+            appendfsync=NO_CONFIG,
+            aof_enabled=NO_CONFIG,
+            snapshot_cron="*/15 * * * *",
+            emailengine={"redis_version": "7.4.0"},
+            attested={"dragonfly_validated": True},
+        ),
+        unknown={"redis.rdb-fresh"},  # its schedule is of another kind, and not read
+    ),
     # --- No false green
     # An hour later the vendor's limit is passed: whoever paused it has forgotten it.
     "a queue paused and forgotten": Case(

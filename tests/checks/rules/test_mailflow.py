@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from checks.facts import NOT_CONFIGURED, Deliveries, Missing, Queue
+from checks.facts import NOT_CONFIGURED, NOT_READ, Deliveries, Missing, Queue
 from checks.rules.mailflow import delivery_time, p95, processing_rate, queue_paused
 from checks.rules.outcomes import bounce_rate, webhooks
 from tests.checks.pairs import facts_with
@@ -78,6 +80,18 @@ def test_pace_matters_only_with_a_backlog(facts, severity):
     verdict = processing_rate.judge(facts)
 
     assert (verdict.outcome, verdict.severity) == ("fail" if severity else "pass", severity)
+
+
+@pytest.mark.parametrize(("done", "outcome"), [(0, "unknown"), (1, "fail"), (100, "pass")])
+def test_a_standstill_may_be_a_pause_that_nobody_told(done, outcome):
+    """With a metrics token alone: what moves is not paused, what stands still may be."""
+    facts = pace(done, is_paused=NOT_CONFIGURED)
+    verdict = processing_rate.judge(replace(facts, redis=replace(facts.redis, queues=NOT_READ)))
+
+    assert verdict.outcome == outcome
+    if outcome == "unknown":
+        assert verdict.reason == "undetermined"
+        assert "whether the submit queue is paused was not told" in verdict.message
 
 
 @pytest.mark.parametrize(
