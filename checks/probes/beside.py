@@ -8,8 +8,9 @@ import hiredis
 
 from checks.egress import EgressRules
 from checks.facts import NOT_CONFIGURED, Missing, Sentinels
+from checks.probes.connection import connect
 from checks.probes.replies import Reply, classify, encode, safe_text
-from checks.probes.wire import Endpoint, WireError, connect
+from checks.probes.wire import Endpoint, WireError
 
 # Both are extras of a visit that has read the server already: what is slow here is not waited for.
 OPEN_S: Final = 2.0

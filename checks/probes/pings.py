@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from checks.probes.connection import connect
 from checks.probes.redis_target import RedisTarget, endpoint, greeting
-from checks.probes.wire import WireError, connect
+from checks.probes.wire import WireError
 
 EVERY_S: Final = 0.1
 PATIENCE_S: Final = 5.0

@@ -12,6 +12,7 @@ from checks.facts import NOT_READ, Engine, Missing, RedisFacts, RoundTrips
 from checks.probes.account import account_text, read_account, read_undeclared
 from checks.probes.acl import acl_line as acl_line  # where the pages and the README look
 from checks.probes.beside import ask_openly, ask_sentinels, is_open
+from checks.probes.connection import connect
 from checks.probes.engines import of_hello, of_host
 from checks.probes.redis_commands import (
     ACL_RIGHT,
@@ -49,8 +50,9 @@ from checks.probes.redis_target import RedisReading as RedisReading
 from checks.probes.redis_target import RedisTarget as RedisTarget
 from checks.probes.redis_target import endpoint, greeting, password_of, path_of
 from checks.probes.replies import Reply, classify, safe_text
+from checks.probes.stamps import NO_PINGS
 from checks.probes.trips import round_trips
-from checks.probes.wire import TooLate, Wire, WireError, connect
+from checks.probes.wire import TooLate, Wire, WireError
 from checks.rule import Cadence
 
 # Over these no CLIENT LIST: at 350 bytes a line it would outgrow what we take (8 MiB).
@@ -60,12 +62,12 @@ MAX_INFO_BYTES = 262_144  # taking more apart would hold up the other visits
 
 
 async def probe_redis(target: RedisTarget, cadences: AbstractSet[Cadence]) -> RedisReading:
-    """Read one server over one connection: a pipelined batch, another where due, then PINGs.
+    """Read one server over one connection: a pipelined batch, PINGs, and another batch where due.
 
     Sends read-only commands: PING, INFO and two CONFIG GETs; with the persistence cadence
     seven CONFIG GETs, CLIENT LIST and ACL GETUSER more, and where we sign in one PING without
-    that over a connection of its own; with the latency cadence target.pings PINGs and one
-    to warm up. Costs the server about 0.1 ms of CPU, and 0.03 ms per PING for its wake-ups.
+    that over a connection of its own; with the latency cadence target.pings PINGs
+    more, right after that batch. Costs the server about 0.1 ms of CPU, and 0.03 ms per PING for its wake-ups.
     Ends within target.timeout_s seconds of being connected, connecting within 7 s.
     A server that is down, slow or closed to us is a fact: the reading then holds Missing.
     """
@@ -99,6 +101,7 @@ class _Visit:
         self._signed_in: Missing | None = None
         self._nobody_said: bool | Missing = NOT_READ
         self._wire: Wire | None = None
+        self._pings = NO_PINGS
         self._ping: str | Missing | None = None  # None = not answered yet
         self._asked: list[Command] = []  # of the second batch
         self.raw: list[tuple[str, str]] = []
@@ -167,7 +170,7 @@ class _Visit:
         if self._reads_queues():
             self._fields |= await self._read_queues(wire)
         if Cadence.LATENCY in self._cadences:
-            self._fields["round_trips"] = await self._measure(wire, ping)
+            self._fields["round_trips"] = self._round_trips(wire, ping)
         return self._facts(wire, ping)
 
     def _facts(self, wire: Wire, ping: str | Missing) -> RedisFacts:
@@ -196,9 +199,12 @@ class _Visit:
         )
 
     async def _read_health(self, wire: Wire) -> str | Missing:
-        """Sign in and send the batch of every visit; return what PING said."""
+        """Sign in, send the batch of every visit, and time PINGs; return what the first one said."""
         before = greeting(self._target)
-        replies = await wire.pipeline([*before, *HEALTH_BYTES])
+        times = self._target.pings if Cadence.LATENCY in self._cadences else 0
+        replies, self._pings = await wire.exchange(
+            [*before, *HEALTH_BYTES], times, lambda found: is_prompt(found[len(before)])
+        )
         if len(before) > 1:
             self._signed_in = _auth_refusal(self._target, replies[0])
         ping, info, *config = replies[len(before) :]
@@ -300,12 +306,11 @@ class _Visit:
         elif command is TIME:
             self._fields.update(read_time(command, reply))
 
-    async def _measure(self, wire: Wire, ping: str | Missing) -> RoundTrips | Missing:
-        """Measure round trips, unless the server answers PING only between other work."""
+    def _round_trips(self, wire: Wire, ping: str | Missing) -> RoundTrips | Missing:
+        """Sum up what was measured; nothing is where PING is answered only between other work."""
         if isinstance(ping, Missing) and ping.reason in BETWEEN_WORK:
             return ping
-        pings = await wire.ping(times=self._target.pings)
-        return round_trips(pings, wire) if pings.rtts_us else NOT_READ
+        return round_trips(self._pings, wire) if self._pings.rtts_us else NOT_READ
 
 
 # Who refuses for these answers only now and then.
@@ -313,6 +318,11 @@ BETWEEN_WORK: Final = frozenset({"loading", "busy"})
 HEALTH_BYTES: Final = tuple(command.encoded for command in HEALTH)
 # What a server refuses everything for; others, such as MISCONF and NOPERM, may concern PING alone.
 SHUT: Final = frozenset({"auth", "busy", "loading", "protected_mode", "max_clients", "protocol"})
+
+
+def is_prompt(reply: Reply) -> bool:
+    """Tell by its answer to the first PING whether a server lets us time more of them."""
+    return not isinstance(reply, hiredis.ReplyError) or classify(str(reply)) not in SHUT
 
 
 def _safe(target: RedisTarget, text: str) -> str:

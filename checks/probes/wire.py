@@ -14,10 +14,8 @@ from time import perf_counter_ns, time_ns
 
 import hiredis
 
-from checks.dial import Dialed, DialError, dial, dial_unix
-from checks.egress import EgressRules
+from checks.dial import Dialed
 from checks.facts import Reason
-from checks.gate import exchanging
 from checks.probes.hub import hub
 from checks.probes.replies import (
     MAX_ELEMENTS,
@@ -30,6 +28,7 @@ from checks.probes.replies import (
     stranger,
 )
 from checks.probes.stamps import (
+    NO_PINGS,
     STAMP_ROOM,
     Pings,
     TcpInfo,
@@ -72,71 +71,6 @@ class Endpoint:
     tls: Tls | None = None
 
 
-def connect(
-    endpoint: Endpoint,
-    rules: EgressRules,
-    *,
-    max_reply_bytes: int = MAX_REPLY_BYTES,
-    handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
-    answers_within_s: float | None = None,
-) -> "Connection":
-    """Connect, wait for a place among the 64 that exchange data, shake hands; always close.
-
-    Sends nothing of Redis itself. Resolving and connecting end within 2 s each, what follows
-    within answers_within_s, or else by the caller's asyncio.timeout. Use it as an async context
-    manager, which gives the Wire and raises WireError, for a DialError too.
-    """
-    return Connection(endpoint, rules, max_reply_bytes, handshake_timeout_s, answers_within_s)
-
-
-class Connection:
-    """A connection for the time of a `with`; a generator would cost a visit twice as much."""
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        rules: EgressRules,
-        max_reply_bytes: int,
-        handshake_timeout_s: float,
-        answers_within_s: float | None,
-    ) -> None:
-        self._endpoint, self._rules = endpoint, rules
-        self._max_reply_bytes = max_reply_bytes
-        self._handshake_timeout_s, self._answers_within_s = handshake_timeout_s, answers_within_s
-        self._gate = exchanging()
-        self._token: object = None
-
-    async def __aenter__(self) -> "Wire":
-        endpoint = self._endpoint
-        self._wire = wire = Wire(await _dial(endpoint, self._rules), self._max_reply_bytes)
-        try:
-            self._token = await self._gate.enter()
-            if endpoint.tls is not None:
-                await wire.shake_hands(endpoint.tls, endpoint.host, self._handshake_timeout_s)
-        except BaseException:
-            self._close()
-            raise
-        if self._answers_within_s is not None:
-            wire.expect(self._answers_within_s)
-        return wire
-
-    async def __aexit__(self, *_raised: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        self._gate.leave(self._token)
-        self._wire.close()
-
-
-async def _dial(endpoint: Endpoint, rules: EgressRules) -> Dialed:
-    try:
-        if endpoint.unix_path:
-            return await dial_unix(endpoint.unix_path, rules)
-        return await dial(endpoint.host, endpoint.port, rules)
-    except DialError as error:
-        raise WireError(error.reason, str(error)) from None
-
-
 class Wire:
     """A connection and what is awaited on it: one pipeline or one series of PINGs at a time.
 
@@ -159,6 +93,10 @@ class Wire:
         self._error: WireError | None = None
         self._replies: list[Reply] = []
         self._samples: list[Times] = []
+        self._batch: Sequence[Reply] | None = None  # whose round trips are measured after it
+        self._may_time: Callable[[Sequence[Reply]], bool] = bool
+        self._times = 0
+        self._is_over = True
         self._is_timing = False  # no answer but a plain PONG has come in this series
         self._stamp_ns = self._read_ns = self._sent_wall_ns = self._sent_ns = 0
         self._waiter: asyncio.Future[WireError | None] | None = None
@@ -194,9 +132,23 @@ class Wire:
         self._begin(len(commands), self._on_replies)
         self._send(b"".join(commands))
         self._attempt(self._on_replies, b"")  # it may have spoken before it was asked
-        if len(self._replies) < len(commands):
+        if not self._is_over:
             await self._done()
         return self._replies
+
+    async def exchange(
+        self, commands: Sequence[bytes], times: int, may_time: Callable[[Sequence[Reply]], bool]
+    ) -> tuple[Sequence[Reply], Pings]:
+        """Send a batch as `pipeline` does, and measure round trips as soon as it is answered.
+
+        Woken once for both, which is a tenth of a visit. The batch is what warms up here. Where
+        may_time says no of its replies, none are measured.
+        """
+        self._time_next(times, may_time)
+        answered = await self.pipeline(commands)
+        if self._batch is None:
+            return answered, NO_PINGS
+        return self._batch, _summed(self._samples, answered)
 
     async def ping(self, times: int) -> Pings:
         """Measure that many single round trips, after one that warms up and is dropped.
@@ -204,18 +156,15 @@ class Wire:
         A PING that is refused (NOAUTH, LOADING, MISCONF) is a round trip all the same.
         """
         if times <= 0:
-            return measured(())
-        self._begin(times + 1, self._on_pong)
-        self._samples, self._is_timing = [], self._tls is None
-        self._send_ping()
+            return NO_PINGS
+        self._begin_timing(times + 1)
         await self._done()
-        refused = [reply for reply in self._replies if isinstance(reply, hiredis.ReplyError)]
-        return measured(self._samples[1:], safe_text(str(refused[-1])) if refused else None)
+        return _summed(self._samples[1:], self._replies)
 
     @property
     def heard(self) -> Sequence[Reply]:
-        """The replies to the last pipeline, also where its end was not awaited."""
-        return self._replies
+        """The replies to the last batch, also where its end was not awaited."""
+        return self._replies if self._batch is None else self._batch
 
     def expect(self, within_s: float) -> None:
         """Fail with TooLate unless closed within so many seconds."""
@@ -243,6 +192,15 @@ class Wire:
         if self._error:
             raise self._error
         self._replies, self._wanted, self._handle = [], wanted, handle
+        self._is_over = False
+
+    def _time_next(self, times: int, may_time: Callable[[Sequence[Reply]], bool]) -> None:
+        self._batch, self._may_time, self._times = None, may_time, times
+
+    def _begin_timing(self, times: int) -> None:
+        self._begin(times, self._on_pong)
+        self._samples, self._is_timing = [], self._tls is None
+        self._send_ping()
 
     async def _done(self) -> None:
         if self._error:
@@ -252,7 +210,7 @@ class Wire:
             raise error
 
     def _wake(self) -> None:
-        self._handle, self._is_timing = self._feed, False
+        self._handle, self._is_timing, self._is_over = self._feed, False, True
         self._settle(None)
 
     def _settle(self, error: WireError | None) -> None:
@@ -308,7 +266,7 @@ class Wire:
             self._on_end(error.errno or 0)
             return
         self._read_ns, self._stamp_ns = perf_counter_ns(), stamp_ns(ancillary)
-        if data == PONG and self._is_timing:  # eleven of a visit's twelve answers
+        if data == PONG and self._is_timing:  # all but one of a visit's answers
             self._note_round_trip()
             return
         if not self._received:
@@ -356,6 +314,15 @@ class Wire:
         if len(replies) > self._wanted:
             self._fail("protocol", "the server sent more replies than it was asked for")
         elif len(replies) == self._wanted:
+            self._end_batch(replies)
+
+    def _end_batch(self, replies: list[Reply]) -> None:
+        """Measure round trips, where they were asked for with the batch; else it is over."""
+        times, self._times = self._times, 0
+        if times > 0 and self._may_time(replies):
+            self._batch = replies
+            self._begin_timing(times)
+        else:
             self._wake()
 
     def _on_pong(self, data: bytes) -> None:
@@ -404,6 +371,11 @@ class Wire:
             return "tls", f"the server {how} unasked, as a TLS port does: is it rediss://?"
         done, wanted = len(self._replies) or len(self._samples), self._wanted
         return "refused", f"the server {how} after {done} of {wanted} replies"
+
+
+def _summed(samples: Sequence[Times], answers: Sequence[Reply]) -> Pings:
+    refused = [reply for reply in answers if isinstance(reply, hiredis.ReplyError)]
+    return measured(samples, safe_text(str(refused[-1])) if refused else None)
 
 
 def ignore(_data: bytes) -> None:

@@ -4,7 +4,8 @@ import asyncio
 from statistics import median, quantiles
 
 from checks.egress import EgressRules
-from checks.probes.wire import Endpoint, connect
+from checks.probes.connection import connect
+from checks.probes.wire import Endpoint
 from tests.live.test_wire import sleeper
 
 IN_FLIGHT, ROUNDS = 32, 12

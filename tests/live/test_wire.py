@@ -12,9 +12,10 @@ import hiredis
 import pytest
 
 from checks.egress import EgressRules
+from checks.probes.connection import connect
 from checks.probes.replies import classify, encode
 from checks.probes.tls import Tls
-from checks.probes.wire import Endpoint, WireError, connect
+from checks.probes.wire import Endpoint, WireError
 from tests import servers
 from tests.certificates import Certificates
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from checks.dial import Dialed
 from checks.egress import EgressRules
+from checks.probes.connection import connect
 from checks.probes.replies import encode
 from checks.probes.tls import Tls
-from checks.probes.wire import Endpoint, Wire, WireError, connect
+from checks.probes.wire import Endpoint, Wire, WireError
 from tests.loopback import ponging, saying, serving
 
 RULES = EgressRules(allow_loopback=True, allow_unix=True)
