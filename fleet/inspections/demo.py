@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from fleet.history.models import Visit
+from fleet.history.models import (
+    ComplianceDay,
+    LampMove,
+    MailboxUse,
+    MemoryGrowth,
+    Visit,
+    VisitDay,
+    VisitHour,
+)
 from fleet.registry.models import Pair, Target, Tenant, Zone
 from fleet.registry.sealed import seal
 
 LOCATION = "demo/a"
+
+HISTORY: Final = (
+    Visit,
+    VisitHour,
+    VisitDay,
+    ComplianceDay,
+    LampMove,
+    MemoryGrowth,
+    MailboxUse,
+)
 
 
 def register(entries: Iterable[Mapping[str, Any]]) -> int:
@@ -55,7 +73,8 @@ def remove() -> int:
     """Take the demo tenants out with all that hangs on them; returns the number of pairs."""
     targets = Target.objects.filter(tenant__is_demo=True)
     ids = list(targets.values_list("pk", flat=True))
-    Visit.objects.filter(target_id__in=ids).delete()
+    for model in HISTORY:
+        model._default_manager.filter(target_id__in=ids).delete()
     targets.delete()
     Tenant.objects.filter(is_demo=True).delete()
     return len(ids)

@@ -11,6 +11,7 @@ from django.db.models import Max
 from fleet.findings.past import OPEN_AT
 from fleet.history import partitions
 from fleet.history.models import FleetHour, ScoreDay
+from fleet.inspections.scores import BY_RULE, COUNTS, COVERAGE, INSERT
 
 # What was not written this soon after midnight is a gap: lamps of noon say nothing of yesterday.
 WITHIN: Final = timedelta(hours=6)
@@ -40,55 +41,16 @@ WITH standing AS (
     ) f ON f.target_id = s.target_id
 )
 """
-COUNTS: Final = (
-    "pairs_count",
-    "compliant_count",
-    "at_risk_count",
-    "non_compliant_count",
-    "unverified_count",
-    "raw_compliant_count",
-    "conclusive_count",
-    "applicable_count",
-    "open_findings",
-)
-# What is open, by tenant and in all, and by rule.
-OPEN: Final = """
-found AS (
-    SELECT tenant_id, jsonb_object_agg(rule_id, counts) AS open_findings
-    FROM (
-        SELECT t.tenant_id, f.rule_id, jsonb_build_array(
-            count(*) FILTER (WHERE NOT f.is_waived AND f.severity = 'critical'),
-            count(*) FILTER (WHERE NOT f.is_waived AND f.severity = 'warning'),
-            count(*) FILTER (WHERE f.is_waived)) AS counts
-        FROM open_now f JOIN registry_target t ON t.id = f.target_id AND t.state = 'active'
-        GROUP BY GROUPING SETS ((t.tenant_id, f.rule_id), (f.rule_id))
-    ) by_rule
-    GROUP BY tenant_id
-)
-"""
 SCORES: Final = f"""
-{RAW}, open_now AS (
+{RAW}, members AS (
+    SELECT id, tenant_id FROM registry_target WHERE state = 'active'
+), open_findings AS (
     SELECT target_id, rule_id, severity, waiver_id IS NOT NULL AS is_waived
     FROM findings_finding WHERE state = 'open' AND severity <> 'info'
-), {OPEN}
-INSERT INTO history_scoreday (day, tenant_id, {", ".join(COUNTS)})
-SELECT %(day)s, s.*, coalesce(found.open_findings, '{{}}')
-FROM (
-    SELECT tenant_id, count(*), {
-    ", ".join(
-        f"count(*) FILTER (WHERE compliance = '{one}')"
-        for one in ("compliant", "at_risk", "non_compliant", "unverified")
-    )
-},
-        count(*) FILTER (WHERE raw_compliance = 'compliant'),
-        coalesce(sum(conclusive_count), 0), coalesce(sum(applicable_count), 0)
-    FROM standing
-    GROUP BY GROUPING SETS ((tenant_id), ())
-    HAVING count(*) > 0
-) s
-LEFT JOIN found ON found.tenant_id IS NOT DISTINCT FROM s.tenant_id
+), {BY_RULE}
+{INSERT}
 ON CONFLICT (tenant_id, day) DO UPDATE SET {
-    ", ".join(f"{name} = excluded.{name}" for name in COUNTS)
+    ", ".join(f"{name} = excluded.{name}" for name in (*COUNTS, *COVERAGE))
 }
 """  # noqa: S608  our own names
 TARGETS: Final = f"""
