@@ -217,6 +217,7 @@ class Confirm:
 
 
 ONCE: Final = Confirm()
+NO_LIMITS: Final = Limits()
 Judge = Callable[[PairFacts, Any], Verdict]
 
 
@@ -278,29 +279,8 @@ class Rule:
         return found if found is not None else next(iter(self.remediation.values()))
 
 
-def rule(
-    *,
-    id: str,  # noqa: A002  the catalogue's own word
-    kind: Kind,
-    group: Group,
-    title: str,
-    severity: Severity,
-    source: str,
-    observed: str,
-    required: str,
-    remediation: Remediation | Mapping[str, Remediation],
-    reads: str,
-    limits: Limits = Limits(),
-    cadence: Cadence | None = None,
-    opens: Confirm = ONCE,
-    resolves: Confirm = ONCE,
-    event: bool | frozenset[str] = False,
-    resolves_by_acknowledgement: bool = False,
-    core: bool = False,
-    not_on: tuple[Engine, ...] = (),
-    only_on: tuple[Engine, ...] = (),
-    formerly: tuple[str, ...] = (),
-) -> Callable[[Judge], Rule]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class rule:  # noqa: N801  a decorator
     """Declare a rule beside the function that judges it.
 
     severity is the worst it can report; reads names the commands or requests it needs, with their
@@ -309,33 +289,54 @@ def rule(
     that alone it has one on.
     """
 
-    def declare(function: Judge) -> Rule:
-        return Rule(
-            id=id,
-            kind=kind,
-            group=group,
-            title=title,
-            severity=severity,
-            source=source,
-            observed=observed,
-            required=required,
-            remediation={"": remediation} if isinstance(remediation, Remediation) else remediation,
-            limits=limits,
-            function=function,
-            cadence=cadence or Cadence(group.value),
-            opens=opens,
-            resolves=resolves,
-            is_event=bool(event),
-            is_core=core,
-            not_on=frozenset(not_on),
-            only_on=frozenset(only_on),
-            events=event if isinstance(event, frozenset) else None,
-            resolves_by_acknowledgement=resolves_by_acknowledgement,
-            reads=reads,
-            formerly=formerly,
-        )
+    id: str
+    kind: Kind
+    group: Group
+    title: str
+    severity: Severity
+    source: str
+    observed: str
+    required: str
+    remediation: Remediation | Mapping[str, Remediation]
+    reads: str
+    limits: Limits = NO_LIMITS
+    cadence: Cadence | None = None
+    opens: Confirm = ONCE
+    resolves: Confirm = ONCE
+    event: bool | frozenset[str] = False
+    resolves_by_acknowledgement: bool = False
+    core: bool = False
+    not_on: tuple[Engine, ...] = ()
+    only_on: tuple[Engine, ...] = ()
+    formerly: tuple[str, ...] = ()
 
-    return declare
+    def __call__(self, function: Judge) -> Rule:
+        """Make the rule that this function judges."""
+        one, event = self.remediation, self.event
+        return Rule(
+            id=self.id,
+            kind=self.kind,
+            group=self.group,
+            title=self.title,
+            severity=self.severity,
+            source=self.source,
+            observed=self.observed,
+            required=self.required,
+            remediation={"": one} if isinstance(one, Remediation) else one,
+            limits=self.limits,
+            function=function,
+            cadence=self.cadence or Cadence(self.group.value),
+            opens=self.opens,
+            resolves=self.resolves,
+            is_event=bool(event),
+            is_core=self.core,
+            not_on=frozenset(self.not_on),
+            only_on=frozenset(self.only_on),
+            events=event if isinstance(event, frozenset) else None,
+            resolves_by_acknowledgement=self.resolves_by_acknowledgement,
+            reads=self.reads,
+            formerly=self.formerly,
+        )
 
 
 def rules_in(module: object) -> Iterator[Rule]:

@@ -120,27 +120,35 @@ def aof_disk(facts: PairFacts, limits: AofDiskLimits) -> Verdict:
     }
     iops = attested.disk_iops
     if isinstance(iops, int) and iops < limits.least_iops:
-        return failed(
-            f"AOF is on, on a disk of {iops:,} IOPS; it needs {limits.least_iops:,}",
-            short=f"AOF on a disk of {iops:,} IOPS",
-            severity=Severity.CRITICAL,
-            cause="slow",
-            **numbers,
-        )
+        return _too_slow(iops, limits, numbers)
     if any(looks):
         return _late(looks, iops, limits, numbers)
     if known(redis.appendfsync) == "always":
-        return failed(
-            "appendfsync is always: every write waits for the disk; it should be everysec",
-            short="appendfsync is always",
-            severity=Severity.WARNING,
-            cause="always",
-            **numbers,
-        )
+        return _always(numbers)
     if not isinstance(iops, int):
         text = f"AOF is on: attest disk_iops, {limits.least_iops:,} or more"
         return unknown("unattested", text, **numbers)
     return passed(**numbers)
+
+
+def _too_slow(iops: int, limits: AofDiskLimits, numbers: Mapping[str, JSON]) -> Verdict:
+    return failed(
+        f"AOF is on, on a disk of {iops:,} IOPS; it needs {limits.least_iops:,}",
+        short=f"AOF on a disk of {iops:,} IOPS",
+        severity=Severity.CRITICAL,
+        cause="slow",
+        **numbers,
+    )
+
+
+def _always(numbers: Mapping[str, JSON]) -> Verdict:
+    return failed(
+        "appendfsync is always: every write waits for the disk; it should be everysec",
+        short="appendfsync is always",
+        severity=Severity.WARNING,
+        cause="always",
+        **numbers,
+    )
 
 
 def _late(

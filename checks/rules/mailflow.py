@@ -291,6 +291,15 @@ def delivery_time(facts: PairFacts, limits: DeliveryLimits) -> Verdict:
         "retried_count": retried,
         "read_from": "the queue's own keys in Redis",
     }
+    return _taken(taken_s, limits, deliveries, seen)
+
+
+def _taken(
+    taken_s: float,
+    limits: DeliveryLimits,
+    deliveries: Deliveries | Missing,
+    seen: dict[str, JSON],
+) -> Verdict:
     if taken_s < limits.warn_p95_s:
         known(deliveries)  # no old job waits, but how long mail took is not known
         leaves = taken_s < limits.warn_p95_s * limits.leave_at_ratio
@@ -298,7 +307,7 @@ def delivery_time(facts: PairFacts, limits: DeliveryLimits) -> Verdict:
     is_critical = taken_s > limits.critical_p95_s
     leaves = is_critical or taken_s <= limits.critical_p95_s * limits.leave_at_ratio
     return failed(
-        f"Mail takes {duration(taken_s)} ({basis}); it must leave within "
+        f"Mail takes {duration(taken_s)} ({seen['basis']}); it must leave within "
         f"{duration(limits.warn_p95_s)}",
         short=f"Mail takes {duration(taken_s)}",
         severity=Severity.CRITICAL if is_critical else Severity.WARNING,

@@ -112,6 +112,10 @@ def bounce_rate(facts: PairFacts, limits: BounceLimits) -> Verdict:
         "bounced_count": day.get("messageBounce", 0),
         "failed_count": lost,
     }
+    return _bounced(share, count, limits, seen)
+
+
+def _bounced(share: float, count: int, limits: BounceLimits, seen: dict[str, JSON]) -> Verdict:
     if share < limits.warn_bounce_ratio:
         return passed(**seen)
     is_critical = share > limits.critical_bounce_ratio

@@ -268,6 +268,11 @@ def upstash_plan(facts: PairFacts, limits: PlanLimits) -> Verdict:
             severity=Severity.CRITICAL,
             plan=plan,
         )
+    return _paced(redis, plan, limits)
+
+
+def _paced(redis: RedisFacts, plan: str, limits: PlanLimits) -> Verdict:
+    """Judge the pace of commands against the plan's quota, where a policy names one."""
     if not limits.monthly_quota_count:
         return passed(plan=plan)
     pace = known(redis.total_commands_processed) / max(1, known(redis.uptime_s)) * MONTH_S

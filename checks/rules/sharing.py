@@ -112,6 +112,12 @@ def same_zone(facts: PairFacts, limits: ZoneLimits) -> Verdict:
     contrary = _contrary(here, there, facts, limits)
     if contrary:
         return _contradicted(contrary, told, facts)
+    return _compared(here, there, told)
+
+
+def _compared(here: Place, there: Place, told: dict[str, JSON]) -> Verdict:
+    """Judge two places as they are stated."""
+    redis, emailengine = told["redis_location"], told["emailengine_location"]
     if here.region != there.region:
         return failed(
             f"Redis stands in {redis}, EmailEngine in {emailengine}; they must share a region and zone",
