@@ -1,9 +1,10 @@
 """Is it the pairs or our own network? Zones under suspicion, and what their self-check decides.
 
-Where over a fifth of a zone's pairs have stopped answering, dispatch suspects the zone and has a
-worker there check itself; until it answers these findings stay pending. A failed self-check makes
-the zone blind: its visits read nothing and count as unknown, what it saw while it fell silent is
-void, and it checks itself again every 10 s until it sees.
+Where over a fifth of a zone's pairs have stopped answering, dispatch suspects the zone and has
+each worker there check itself; until all have answered these findings stay pending. A worker whose
+self-check failed is blind: what it saw while it fell silent is void, it gives its pairs back for
+those that see, and it checks itself again every 10 s until it sees. Where all of a zone's workers
+are blind, so is the zone: its visits read nothing and count as unknown.
 
 One pair of a small zone is over a fifth of it, so such a zone is soon suspected. That costs a
 fault some seconds and decides nothing: the self-check asks the other pairs too, and one of them
@@ -18,6 +19,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from checks.address import AddressError, parse_endpoint, parse_redis_url
@@ -26,10 +28,11 @@ from checks.missing import Missing
 from checks.probes.outlook import SAMPLE, Endpoint, Outlook, blindness
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
+from fleet.inspections.schedule import WORKER_SEEN
 from fleet.registry.arrays import rows_of
 from fleet.registry.current import fleet_settings
 from fleet.registry.egress import egress_rules
-from fleet.registry.models import Pair, Target, Zone
+from fleet.registry.models import Pair, Target, Worker, Zone
 
 logger = logging.getLogger(__name__)
 
@@ -48,24 +51,35 @@ WITH silent AS (
     FROM findings_finding f JOIN registry_target t ON t.id = f.target_id
     WHERE f.rule_id = %(reachable)s AND f.state = 'pending' AND t.state = 'active'
     GROUP BY t.zone_id
-), doubtful AS (
-    SELECT z.id FROM registry_zone z LEFT JOIN silent s ON s.zone_id = z.id
-    WHERE z.suspect_since IS NOT NULL OR z.blind_since IS NOT NULL
-       OR CASE WHEN s.silent_count IS NULL OR z.self_checked_at > %(trusted)s THEN false
-          ELSE s.silent_count > %(ratio)s * (
-              SELECT count(*) FROM registry_target a WHERE a.zone_id = z.id AND a.state = 'active'
-          ) END
+), weighed AS (
+    SELECT z.id, z.suspect_since IS NOT NULL
+        OR CASE WHEN s.silent_count IS NULL OR z.self_checked_at > %(trusted)s THEN false
+           ELSE s.silent_count > %(ratio)s * (
+               SELECT count(*) FROM registry_target a WHERE a.zone_id = z.id AND a.state = 'active'
+           ) END AS is_suspect
+    FROM registry_zone z LEFT JOIN silent s ON s.zone_id = z.id
     FOR UPDATE OF z SKIP LOCKED
 )
 UPDATE registry_zone z SET self_check_sent_at = %(now)s,
-    suspect_since = CASE WHEN blind_since IS NULL THEN coalesce(suspect_since, %(now)s) END
-FROM doubtful d
-WHERE z.id = d.id AND (z.self_check_sent_at IS NULL OR z.self_check_sent_at <= %(again)s)
+    suspect_since = CASE WHEN z.blind_since IS NULL AND w.is_suspect
+        THEN coalesce(z.suspect_since, %(now)s) END
+FROM weighed w
+WHERE z.id = w.id
+  AND (w.is_suspect OR z.blind_since IS NOT NULL OR EXISTS (
+      SELECT FROM registry_worker o WHERE o.zone_id = z.id AND o.blind_since IS NOT NULL
+          AND o.last_seen_at > %(seen)s))
+  AND (z.self_check_sent_at IS NULL OR z.self_check_sent_at <= %(again)s)
 RETURNING z.slug
 """
 DOUBTS: Final = """
-SELECT slug, blind_since IS NOT NULL FROM registry_zone
-WHERE slug = ANY(%b::text[]) AND (blind_since IS NOT NULL OR suspect_since > %b)
+SELECT z.slug, coalesce(z.blind_since, w.blind_since) IS NOT NULL
+FROM registry_zone z LEFT JOIN registry_worker w ON w.zone_id = z.id AND w.name = %b
+WHERE z.slug = ANY(%b::text[])
+  AND (coalesce(z.blind_since, w.blind_since) IS NOT NULL OR z.suspect_since > %b)
+"""
+ALONE: Final = """
+SELECT true FROM registry_worker w JOIN registry_zone z ON z.id = w.zone_id
+WHERE w.name = %b AND w.blind_since IS NOT NULL AND z.blind_since IS NULL
 """
 
 
@@ -82,45 +96,72 @@ def suspect(now: datetime) -> list[str]:
                 "ratio": SUSPECT_RATIO,
                 "trusted": now - TRUSTED,
                 "again": now - AGAIN,
+                "seen": now - WORKER_SEEN,
                 "now": now,
             },
         )
         return [slug for (slug,) in cursor.fetchall()]
 
 
+def workers_of(zones: Collection[str], now: datetime) -> list[str]:
+    """Name the workers that were seen lately in these zones: each must check itself."""
+    seen = Worker.objects.filter(zone__slug__in=zones, last_seen_at__gt=now - WORKER_SEEN)
+    return list(seen.order_by("name").values_list("name", flat=True))
+
+
 def doubts(zones: Collection[str], now: datetime) -> dict[str, bool]:
-    """Tell which of these zones are not to be believed now: True = blind, False = suspected."""
-    return dict(rows_of(DOUBTS, [list(zones), now - HELD]))
+    """Tell which of these zones are not to be believed now, from here: True = blind, False = suspected."""
+    return dict(rows_of(DOUBTS, [settings.WORKER_NAME, list(zones), now - HELD]))
 
 
-def check_oneself(slug: str, now: datetime) -> None:
-    """Look from here whether this zone sees, and write down what was found. Takes 5 s at most.
+def is_alone_blind() -> bool:
+    """Tell whether this worker is blind while others of its zone see: they must have its pairs."""
+    return bool(rows_of(ALONE, [settings.WORKER_NAME]))
+
+
+def check_oneself(name: str, now: datetime) -> None:
+    """Look from here whether the worker of this name sees, and write it down. Takes 5 s at most.
 
     That this is called shows that the broker is reached, that it is written the database. Safe to
-    run twice. A zone that nobody doubts any more is left as it is.
+    run twice. Where nobody doubts any more it is left as it is.
     """
-    zone = Zone.objects.get(slug=slug)
-    why = asyncio.run(blindness(_outlook(zone)))
-    decide(zone, why, now)
+    worker = Worker.objects.select_related("zone").get(name=name)
+    why = asyncio.run(blindness(_outlook(worker.zone)))
+    decide(worker, why, now)
 
 
-def decide(zone: Zone, why: str, now: datetime) -> None:
-    """Write what a self-check found: why the zone is blind, or "" where it sees."""
+def decide(worker: Worker, why: str, now: datetime) -> None:
+    """Write what a self-check found, why the worker is blind, or "" where it sees; settle its zone."""
     with transaction.atomic():
-        zone = Zone.objects.select_for_update().get(pk=zone.pk)
-        if zone.suspect_since is None and zone.blind_since is None:
+        zone = Zone.objects.select_for_update().get(pk=worker.zone_id)
+        was_blind = Worker.objects.get(pk=worker.pk).blind_since
+        if not (zone.suspect_since or zone.blind_since or was_blind):
             return
-        if why or zone.blind_since:
+        if bool(why) is not bool(was_blind):
             _void(zone)
-        blind_since = (zone.blind_since or now) if why else None
-        if (blind_since is None) is not (zone.blind_since is None):
-            logger.warning("zone=%s %s", zone.slug, f"is blind: {why}" if why else "sees again")
-        Zone.objects.filter(pk=zone.pk).update(
-            suspect_since=None,
-            blind_since=blind_since,
+            logger.warning("worker=%s %s", worker.name, f"is blind: {why}" if why else "sees again")
+        Worker.objects.filter(pk=worker.pk).update(
+            blind_since=(was_blind or now) if why else None,
             self_checked_at=now,
             self_check_failure=why,
         )
+        _settle(zone, now)
+
+
+def _settle(zone: Zone, now: datetime) -> None:
+    """Make its workers' answers the zone's: blind where all are, suspected until all have answered."""
+    live = list(Worker.objects.filter(zone=zone, last_seen_at__gt=now - WORKER_SEEN))
+    is_blind = bool(live) and all(one.blind_since for one in live)
+    since = zone.suspect_since
+    waits = since is not None and any(
+        one.self_checked_at is None or one.self_checked_at < since for one in live
+    )
+    Zone.objects.filter(pk=zone.pk).update(
+        suspect_since=since if waits and not is_blind else None,
+        blind_since=(zone.blind_since or now) if is_blind else None,
+        self_checked_at=zone.self_checked_at if waits else now,
+        self_check_failure=live[0].self_check_failure if is_blind else "",
+    )
 
 
 def _void(zone: Zone) -> None:

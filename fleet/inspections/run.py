@@ -11,6 +11,7 @@ from threading import Lock
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
 
+from fleet.inspections.blind import is_alone_blind
 from fleet.inspections.judge import Seen
 from fleet.inspections.load import Token, load
 from fleet.inspections.record import record
@@ -25,8 +26,11 @@ def inspect(tokens: Sequence[Token], *, is_slow: bool = False) -> int:
     """Visit, judge and record a shard of claimed pairs; returns how many counted.
 
     Safe to run twice: the second run finds its claims spent. A shard of slow pairs is not waited
-    for: what it saw is recorded as it comes.
+    for: what it saw is recorded as it comes. A worker that sees nothing leaves it to others.
     """
+    if is_alone_blind():
+        release((target_id, claim) for target_id, claim, _bits in tokens)
+        return 0
     dues, policies = load(tokens, timezone.now()), terms().policies
     seen = room().visit_slow(dues, policies) if is_slow else room().visit(dues, policies)
     if seen is None:

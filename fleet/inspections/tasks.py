@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutdown
+from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown
+from django.conf import settings
 from django.utils import timezone
 
-from fleet.inspections.blind import check_oneself, suspect
+from fleet.inspections.blind import check_oneself, suspect, workers_of
 from fleet.inspections.clock import advance_findings
 from fleet.inspections.connection_test import claim_tests, run_test
 from fleet.inspections.dispatch import Shard, dispatch_due
@@ -41,10 +42,8 @@ def dispatch() -> None:
     """Send what is due to the workers of its zone. Any number may run at once."""
     with database_may_fail("dispatch"):
         now = timezone.now()
-        for slug in suspect(now):
-            self_check.apply_async(
-                args=[slug], queue=f"zone.{slug}.now", expires=SELF_CHECK_EXPIRES_S
-            )
+        for name in workers_of(suspect(now), now):
+            self_check.apply_async(args=[name], queue=own_queue(name), expires=SELF_CHECK_EXPIRES_S)
         dispatch_due(now, send)
         for test_id, zone in claim_tests(now):
             try_connection.apply_async(
@@ -55,10 +54,10 @@ def dispatch() -> None:
 
 
 @shared_task(ignore_result=True)
-def self_check(slug: str) -> None:
-    """See whether this worker's zone is blind. Safe to run twice."""
+def self_check(name: str) -> None:
+    """See whether the worker of this name, which alone has its queue, is blind. Safe to run twice."""
     with database_may_fail("self-check"):
-        check_oneself(slug, timezone.now())
+        check_oneself(name, timezone.now())
 
 
 @shared_task(ignore_result=True)
@@ -104,6 +103,16 @@ def send(shard: Shard) -> None:
     )
 
 
+def own_queue(name: str) -> str:
+    """Name the queue of one worker alone, for what it must do itself."""
+    return f"worker.{name}"
+
+
+def listen(instance: Any, **_signal: Any) -> None:
+    """Have this worker consume its own queue beside those that it was started with."""
+    instance.app.amqp.queues.select_add(own_queue(settings.WORKER_NAME))
+
+
 _heartbeat = Heartbeat()
 
 
@@ -123,5 +132,6 @@ def end(**_signal: Any) -> None:
     _heartbeat.stop()
 
 
+celeryd_after_setup.connect(listen, weak=False)
 worker_ready.connect(begin, weak=False)
 worker_shutdown.connect(end, weak=False)

@@ -17,7 +17,7 @@ from fleet.portal.figures import instant, long_age
 from fleet.portal.lag import OUTBOX, WATCHED_WITHIN, Lag, ZoneLag
 from fleet.portal.manning import ZoneSeen
 from fleet.portal.scoped_admin import Rows
-from fleet.registry.models import Pair, Zone
+from fleet.registry.models import Pair, Worker, Zone
 from fleet.registry.sealed import PREFIX, SecretError, reveal
 
 # Below either of these a database that grows fills its disk before somebody looks.
@@ -80,6 +80,24 @@ def blind(zones: Iterable[Zone]) -> Iterator[Fault]:
             )
             mend = {"zone": zone.slug, "again": AGAIN.total_seconds()}
             yield Fault(f"zone.{zone.slug}.blind", text % values, cure % mend)
+
+
+def blind_workers(workers: Iterable[Worker]) -> Iterator[Fault]:
+    """Name the workers whose own network is cut off while others of their zone see."""
+    for worker in workers:
+        if worker.blind_since and not worker.zone.blind_since:
+            text = gettext(
+                "Worker %(worker)s of zone %(zone)s is blind since %(since)s: %(why)s. The zone's other "
+                "workers have its pairs."
+            )
+            values = {
+                "worker": worker.name,
+                "zone": worker.zone.slug,
+                "since": instant(worker.blind_since),
+                "why": worker.self_check_failure,
+            }
+            cure = gettext("Mend that worker's network, or stop it; it goes on by itself.")
+            yield Fault(f"worker.{worker.name}.blind", text % values, cure)
 
 
 def unwatched(watched_at: datetime | None, now: datetime) -> Iterator[Fault]:

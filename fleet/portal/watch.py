@@ -16,12 +16,12 @@ from fleet.alerts.models import PortalAlarm
 from fleet.portal import deadman, faults
 from fleet.portal.faults import Fault
 from fleet.portal.lag import Lag, read_lag
-from fleet.portal.manning import zones_seen
+from fleet.portal.manning import SEEN_WITHIN, zones_seen
 from fleet.portal.models import Pulse
 from fleet.portal.scoped_admin import Rows
 from fleet.registry.current import fleet_settings
 from fleet.registry.egress import egress_rules
-from fleet.registry.models import Zone
+from fleet.registry.models import Worker, Zone
 from fleet.registry.scoping import EVERYTHING
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,8 @@ def _faults(lag: Lag, now: datetime) -> Iterator[Fault]:
     zones = zones_seen(SEES_ALL)
     yield from faults.unmanned(zones, now)
     yield from faults.blind(SEES_ALL.of(Zone))
+    seen = SEES_ALL.of(Worker).filter(last_seen_at__gt=now - SEEN_WITHIN)
+    yield from faults.blind_workers(seen.select_related("zone"))
     yield from faults.late(lag.zones, {zone.slug for zone in zones if zone.is_manned(now)})
     yield from faults.outbox(lag, now)
     yield from faults.without_partitions(now)

@@ -56,6 +56,10 @@ class Worker(models.Model):
     zone = models.ForeignKey(Zone, on_delete=models.CASCADE, related_name="workers")
     version = models.CharField(_("version"), max_length=40)
     last_seen_at = models.DateTimeField(_("last seen"))
+    # What its last self-check found of its own network (fleet/inspections/blind.py)
+    blind_since = models.DateTimeField(null=True, editable=False)
+    self_checked_at = models.DateTimeField(null=True, editable=False)
+    self_check_failure = models.TextField(blank=True, default="", db_default="", editable=False)
 
     class Meta:
         verbose_name = _("Worker")

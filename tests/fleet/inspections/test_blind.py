@@ -15,7 +15,7 @@ from fleet.inspections.models import PairSchedule, PairState
 from fleet.inspections.record import record
 from fleet.inspections.room import judged, read
 from fleet.inspections.terms import terms
-from fleet.registry.models import FleetSettings, Pair, Target, Zone
+from fleet.registry.models import FleetSettings, Pair, Target, Worker, Zone
 from tests.fleet.factories import make_finding, make_pair
 from tests.fleet.visiting import NOW, UNREACHED, claimed, make_pairs, reading, visit
 from tests.loopback import ponging, serving
@@ -29,6 +29,11 @@ WHY = "the reference is not reached, and no target is: 10.0.0.9:53 did not accep
 
 def zone() -> Zone:
     return Zone.objects.get(slug="eu-1")
+
+
+def worker() -> Worker:
+    """The zone's only worker."""
+    return Worker.objects.get(zone__slug="eu-1")
 
 
 def silent(*pairs: Pair) -> None:
@@ -101,7 +106,7 @@ def test_a_zone_is_asked_again_until_it_answers():
 def test_a_zone_that_sees_is_believed_for_a_while():
     silent(*make_pairs(1))
     suspect(NOW)
-    decide(zone(), "", NOW + SECOND)
+    decide(worker(), "", NOW + SECOND)
 
     assert (zone().suspect_since, zone().blind_since) == (None, None)
     assert suspect(NOW + TRUSTED) == []
@@ -119,7 +124,7 @@ def test_a_suspected_zone_opens_no_finding_until_it_is_known_to_see():
         visits(NOW + n * 10 * SECOND)
     assert reach_findings() == ["pending"]
 
-    decide(zone(), "", NOW + 51 * SECOND)
+    decide(worker(), "", NOW + 51 * SECOND)
     visits(NOW + 55 * SECOND)
 
     assert reach_findings() == ["open"]
@@ -145,7 +150,7 @@ def test_a_suspicion_that_nobody_answers_holds_nothing_for_long():
 
 def go_blind(at=NOW):
     suspect(at)
-    decide(zone(), WHY, at)
+    decide(worker(), WHY, at)
 
 
 def test_what_a_zone_saw_while_it_fell_silent_is_void():
@@ -213,7 +218,7 @@ def test_a_zone_that_sees_again_reads_everything_at_once():
     assert suspect(NOW + MINUTE) == ["eu-1"]
     assert zone().suspect_since is None
 
-    decide(zone(), "", NOW + 70 * SECOND)
+    decide(worker(), "", NOW + 70 * SECOND)
     assert (zone().blind_since, zone().self_check_failure) == (None, "")
     visits(NOW + 2 * MINUTE, redis=None)
 
@@ -225,7 +230,7 @@ def test_a_zone_that_sees_again_reads_everything_at_once():
 
 def test_a_self_check_that_nobody_waits_for_decides_nothing():
     make_pairs(1)
-    decide(zone(), WHY, NOW)
+    decide(worker(), WHY, NOW)
 
     assert zone().blind_since is None
 
@@ -264,7 +269,7 @@ def test_one_dead_pair_of_three_is_no_blind_zone(ends):
     silent(pairs[0])
 
     assert suspect(NOW) == ["eu-1"]
-    check_oneself("eu-1", NOW + SECOND)
+    check_oneself(worker().name, NOW + SECOND)
 
     assert (zone().suspect_since, zone().blind_since) == (None, None)
     assert reach_findings() == ["pending"]
@@ -278,7 +283,7 @@ def test_all_pairs_and_the_reference_down_is_a_blind_zone(ends):
     silent(*pairs)
     suspect(NOW)
 
-    check_oneself("eu-1", NOW + SECOND)
+    check_oneself(worker().name, NOW + SECOND)
 
     assert zone().blind_since == NOW + SECOND
     assert zone().self_check_failure == (
@@ -296,7 +301,7 @@ def test_pairs_that_are_all_down_are_down_where_the_reference_answers(ends):
     silent(*pairs)
     suspect(NOW)
 
-    check_oneself("eu-1", NOW + SECOND)
+    check_oneself(worker().name, NOW + SECOND)
 
     assert zone().blind_since is None
     assert reach_findings() == ["pending", "pending"]
@@ -309,6 +314,6 @@ def test_without_a_reference_hosts_that_refuse_are_there(ends):
     silent(*pairs)
     suspect(NOW)
 
-    check_oneself("eu-1", NOW + SECOND)
+    check_oneself(worker().name, NOW + SECOND)
 
     assert zone().blind_since is None
