@@ -78,6 +78,11 @@ app.conf.update(
             "schedule": 5.0,
             "options": {"expires": 5},
         },
+        "trim-mails": {
+            "task": "fleet.alerts.tasks.trim_mails",
+            "schedule": crontab(minute="40"),
+            "options": {"expires": 3000},
+        },
         # Hourly, so that a machine that sleeps at night has its partitions too.
         "keep-history": {
             "task": "fleet.history.tasks.keep_history",

@@ -182,6 +182,8 @@ class Mail(models.Model):
             ),
             # Grouping: the last mail to one channel about one tenant; the hourly cap.
             models.Index(fields=["channel", "tenant", "-made_at"], name="mail_of_channel"),
+            # Retention: what is old and still has its wording.
+            models.Index(fields=["made_at"], condition=~models.Q(text=""), name="mail_worded"),
             # The log: the newest first.
             models.Index(fields=["-made_at"], name="mail_newest"),
             # The overview: how many were given up, and when the last one was taken.
@@ -195,6 +197,11 @@ class Mail(models.Model):
 
     def __str__(self) -> str:
         return self.subject or self.get_kind_display()
+
+    @property
+    def is_trimmed(self) -> bool:
+        """Tell whether it was written once, and its wording is past retention."""
+        return bool(self.subject) and not self.text
 
 
 class Delivery(models.Model):

@@ -12,7 +12,7 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from fleet.alerts import alarms, gather, periodic, reminders, route, send, turns, watch
+from fleet.alerts import alarms, gather, periodic, reminders, route, send, trim, turns, watch
 from fleet.registry.outage import database_may_fail
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,13 @@ def keep_reminding() -> None:
                 raise
             except Exception:  # the outermost door: a fault of one keeps the others from nothing
                 logger.exception("%s failed", step.__name__)
+
+
+@shared_task(ignore_result=True)
+def trim_mails() -> None:
+    """Take the wording off old mails. Safe to run twice, at once too."""
+    with database_may_fail("retention of mails"):
+        trim.trim(timezone.now())
 
 
 STEPS: Final[tuple[Callable[[datetime], object], ...]] = (

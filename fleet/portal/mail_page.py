@@ -28,6 +28,7 @@ from fleet.alerts.samples import AT, BODIES, READER, sample
 from fleet.findings.models import Finding
 from fleet.portal.channel_list import mail_mark, shown_address, whose
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
+from fleet.registry.current import fleet_settings
 
 VIEWS: Final = {
     "html": gettext_lazy("HTML"),
@@ -74,6 +75,7 @@ def show(request: HttpRequest, mail_id: int) -> TemplateResponse:
         "told": told.order_by("transition__at", "pk")[:MOST],
         "told_count": told.count(),
         "may_retry": may_retry,
+        "mail_days": fleet_settings().mail_days,
         **_views(request, kept, _headers(mail)),
     }
     return page(request, "portal/mails/mail.html", mail.subject or str(mail), context)

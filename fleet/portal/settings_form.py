@@ -78,6 +78,7 @@ class SettingsForm(_Form):
             "raw_days",
             "hourly_days",
             "daily_days",
+            "mail_days",
             "core_rules",
             "reference_address",
             "critical_waiver_days",

@@ -158,7 +158,7 @@ class FleetSettingsAdmin(ScopedAdmin):
                 )
             },
         ),
-        (_("History"), {"fields": ("raw_days", "hourly_days", "daily_days")}),
+        (_("History"), {"fields": ("raw_days", "hourly_days", "daily_days", "mail_days")}),
     )
 
     def changelist_view(

@@ -263,6 +263,13 @@ class FleetSettings(models.Model):
         db_default=730,
         validators=[MinValueValidator(90), MaxValueValidator(3650)],
     )
+    mail_days = models.PositiveSmallIntegerField(
+        _("wording of mails, days"),
+        default=90,
+        db_default=90,
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text=_("Afterwards the log keeps when, to whom and about what, without the text."),
+    )
     history = HistoricalRecords()
 
     class Meta:

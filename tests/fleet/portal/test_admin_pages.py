@@ -153,6 +153,7 @@ FORM = {
     "raw_days": 5,
     "hourly_days": 90,
     "daily_days": 730,
+    "mail_days": 30,
     "core_rules": [rule.id for rule in RULES if rule.is_core],
     "reference_address": " 10.0.0.9:53 ",
     "critical_waiver_days": 14,
@@ -173,7 +174,7 @@ def test_settings_are_saved_and_other_overrides_stay(operator, is_saved):
 
     assert answer.status_code == 302
     row = FleetSettings.objects.get()
-    assert (row.raw_days, row.reference_address) == (5, "10.0.0.9:53")
+    assert (row.raw_days, row.mail_days, row.reference_address) == (5, 30, "10.0.0.9:53")
     assert (row.critical_waiver_days, row.warning_waiver_days) == (14, 90)
     assert (row.second_person, row.maintenance_hours) == (True, 24)
     assert row.intervals["default"] == {

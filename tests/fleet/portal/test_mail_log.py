@@ -10,7 +10,9 @@ from fleet.alerts import links
 from fleet.alerts.models import Delivery, Mail
 from fleet.alerts.render import render
 from fleet.alerts.samples import BODIES, READER, sample
+from fleet.alerts.trim import trim
 from fleet.portal.mail_page import SAMPLES
+from fleet.registry.models import FleetSettings
 from tests.fleet.alerts.stories import NORTHWIND, make_channel
 from tests.fleet.factories import NOW, make_finding, make_pair, make_person
 
@@ -263,3 +265,27 @@ def test_the_overview_counts_what_waits_and_what_was_given_up(operator):
     mail = operator.get("/admin/").context["overview"].mail
 
     assert (mail.waiting_count, mail.dead_count, mail.taken_at) == (2, 1, NOW)
+
+
+def test_the_wording_of_old_mails_goes_and_the_log_says_so(operator):
+    FleetSettings.objects.update_or_create(pk=1, defaults={"mail_days": 30})
+    channel = make_channel()
+    fields = {
+        "old": {"made_at": NOW - timedelta(days=30, seconds=1)},
+        "young": {"made_at": NOW - timedelta(days=30)},
+        "waiting": {"made_at": NOW - timedelta(days=40), "state": "waiting"},
+        "dead": {"made_at": NOW - timedelta(days=40), "state": "dead"},
+    }
+    mails = {name: make_mail(channel, **one) for name, one in fields.items()}
+
+    assert (trim(NOW), trim(NOW)) == (2, 0)
+
+    for mail in mails.values():
+        mail.refresh_from_db()
+    assert {name for name, mail in mails.items() if mail.is_trimmed} == {"old", "dead"}
+    assert mails["old"].html == ""
+    text = " ".join(operator.get(page_of(mails["old"])).content.decode().split())
+    assert "Its wording was taken off after 30 days" in text
+    assert "250 2.0.0 queued as 4F2A" in text
+    assert mails["old"].subject in operator.get(LOG).content.decode()
+    assert "Its wording was taken off" not in operator.get(page_of(mails["young"])).content.decode()
