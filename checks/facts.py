@@ -267,6 +267,14 @@ _FIRST_LOOK = Missing("first_visit", "nothing to compare with yet")
 
 @quickly_made
 @dataclass(frozen=True, slots=True)
+class OwnPull:
+    """When our last pull may have made the server save, by the server's clock (Unix times)."""
+
+    began_s: float
+    ended_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Since:
     """What the last visits leave behind: recent values, newest last, this visit's not included.
 
@@ -282,6 +290,7 @@ class Since:
     recent_stall_us: tuple[float, ...] = ()
     rtt_vantage: str = ""  # "EmailEngine", "probe eu-1"
     last_stats_s: float | Missing = _FIRST_LOOK  # seconds since stats and metrics were due
+    own_pull: OwnPull | Missing = Missing("not_applicable", "we pulled no copy of it")
     # Redis' counters (checks/deltas.py)
     is_failed_over: bool | Missing = _FIRST_LOOK  # run id moved, master_replid2 is the old replid
     evicted_keys_rise: int | Missing = _FIRST_LOOK

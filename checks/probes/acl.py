@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from checks.facts import Engine
 from checks.probes.redis_commands import ACL_RIGHT, CLIENT_NAME, PROBE_KEYS, RIGHTS
 from checks.probes.redis_queues import RIGHTS as QUEUE_RIGHTS
+from checks.probes.replica import CLIENT_NAME as PULL_NAME
+from checks.probes.replica import RIGHTS as PULL_RIGHTS
 
 # What a provider keeps to itself; naming it in a rule makes the provider refuse the rule.
 CLOSED: Mapping[Engine, frozenset[str]] = {
@@ -64,6 +66,15 @@ def queues_line(key_prefix: str = "", user: str = CLIENT_NAME) -> str:
     """
     bull = f"{key_prefix.rstrip(':')}:bull" if key_prefix.rstrip(":") else "bull"
     return f"ACL SETUSER {user} ~{bull}:* " + " ".join(f"+{right}" for right in QUEUE_RIGHTS)
+
+
+def pull_line(user: str = PULL_NAME) -> str:
+    """Write the line for the account of agentless pulls: it exports everything, and can do nothing else.
+
+    Never the monitoring account. For Redis 6.0 and 6.1 and for KeyDB leave out resetchannels.
+    """
+    rights = " ".join(f"+{right}" for right in PULL_RIGHTS)
+    return f"ACL SETUSER {user} on >CHOOSE-A-PASSWORD resetkeys resetchannels -@all {rights}"
 
 
 def _whole(right: str) -> str:

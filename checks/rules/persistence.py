@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from checks.facts import Engine, Missing, PairFacts, RedisFacts, known, or_else
+from checks.facts import Engine, Missing, OwnPull, PairFacts, RedisFacts, Since, known, or_else
 from checks.render import duration
 from checks.rule import (
     JSON,
@@ -24,6 +24,7 @@ from checks.rule import (
     unknown,
 )
 
+SECOND_S: Final = 1  # INFO tells the last save in whole seconds
 PROVIDERS: Final = (Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB)
 
 _READ_LOG = (
@@ -93,7 +94,8 @@ def rdb_fresh(facts: PairFacts, limits: FreshLimits) -> Verdict:
     Overdue is a save point whose changes have come together and whose time, with grace, has
     passed since the last snapshot, while none is being taken. Without changes none is due. A
     restarted server tells its start as its last save: it counts from there and says so. Changes
-    include the few that our own calls to EmailEngine cause.
+    include the few that our own calls to EmailEngine cause. A save that our own pull made says
+    nothing of the server's: unknown until it saves by itself, or is overdue all the same.
 
     Source: S1, snapshots as configured; Redis' serverCron() for when a save is due. Grace and the
     step to critical are ours.
@@ -113,7 +115,7 @@ def rdb_fresh(facts: PairFacts, limits: FreshLimits) -> Verdict:
     }
     due = [Due(s, c, age_s) for s, c in save if changes >= c and age_s > s + limits.grace_s]
     if not due or known(redis.rdb_bgsave_in_progress):
-        return passed(**seen)
+        return _after_our_pull(facts) or passed(**seen)
     worst = min(due, key=lambda point: point.period_s)
     is_critical = age_s > limits.critical_overdue_times * worst.period_s + limits.grace_s
     return failed(
@@ -123,6 +125,20 @@ def rdb_fresh(facts: PairFacts, limits: FreshLimits) -> Verdict:
         severity=Severity.CRITICAL if is_critical else Severity.WARNING,
         period_s=worst.period_s,
         **seen,
+    )
+
+
+def _after_our_pull(facts: PairFacts) -> Verdict | None:
+    """Tell where the last save may be our pull's, by the server's clock, which counts whole seconds."""
+    pull = facts.since.own_pull if isinstance(facts.since, Since) else None
+    if not isinstance(pull, OwnPull):
+        return None
+    saved_at_s = known(known(facts.redis).rdb_last_save_time_s)
+    if not pull.began_s - SECOND_S <= saved_at_s <= pull.ended_s + SECOND_S:
+        return None
+    return unknown(
+        "undetermined",
+        "The last save came with our own pull of a copy: the server has not saved by itself since",
     )
 
 

@@ -19,6 +19,7 @@ from checks.facts import (
     FleetFacts,
     Growth,
     Missing,
+    OwnPull,
     Since,
     Vantage,
 )
@@ -26,6 +27,7 @@ from checks.past import NO_GROWTH
 from checks.probes.redis import LastSeen
 from checks.rule import Cadence
 from fleet.backups.facts import backup_facts
+from fleet.backups.own_pulls import own_pulls
 from fleet.history.growth import growths
 from fleet.inspections import memory
 from fleet.inspections.blind import BLIND
@@ -42,6 +44,7 @@ SENTINELS: Final = [one.name for one in fields(Columns)].index("sentinel_address
 OUT_OF_SIGHT: Final = ("no_worker", "stale", "probe_blind")
 _FIRST_VISIT: Final = Missing("first_visit", "this is the first visit")
 _NO_STATS: Final = Missing("first_visit", "stats have not been read yet")
+_NO_PULL: Final = Missing("not_applicable", "we pulled no copy of it")
 _NEVER: Final = Missing("first_visit", "Redis has not answered yet")
 
 
@@ -120,6 +123,7 @@ class Beside(NamedTuple):
     kept: memory.Kept
     growth: Growth | Missing
     backup: BackupFacts | Missing
+    own_pull: OwnPull | Missing
 
 
 @dataclass(slots=True)
@@ -142,6 +146,7 @@ class Due:
     kept: memory.Kept = memory.NOTHING_KEPT
     growth: Growth | Missing = NO_GROWTH
     backup: BackupFacts | Missing = NOT_READ  # read where it is due: it costs queries, no visit
+    own_pull: OwnPull | Missing = _NO_PULL
 
     def since(self, at: datetime, run_id: str | Missing) -> Since | Missing:
         """Give what the last visits left, as the rules see it; run_id is what this one read."""
@@ -158,6 +163,7 @@ class Due:
             recent_stall_us=tuple(map(float, before.recent_stall_us.split())),
             rtt_vantage=before.rtt_vantage,
             last_stats_s=(at - before.stats_at).total_seconds() if before.stats_at else _NO_STATS,
+            own_pull=self.own_pull,
         )
 
 
@@ -199,7 +205,7 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
     }
     copies = backup_facts([one for one in ids if Cadence.BACKUP in due[one]], now)
     said, kept, around = attested(ids, now), memory.kept(ids), neighbourhood()
-    grown = growths(ids, now)
+    grown, pulls = growths(ids, now), own_pulls(ids)
     return [
         _due(
             row,
@@ -212,6 +218,7 @@ def load(tokens: Sequence[Token], now: datetime) -> list[Due]:
                 kept.get(row[0], memory.NOTHING_KEPT),
                 grown.get(row[0], NO_GROWTH),
                 copies.get(row[0], NOT_READ),
+                pulls.get(row[0], _NO_PULL),
             ),
         )
         for row in rows

@@ -5,7 +5,7 @@ from pathlib import Path
 from checks.catalog import RULES
 from checks.cli.as_markdown import catalogue_markdown
 from checks.facts import Engine
-from checks.probes.acl import acl_line, queues_line
+from checks.probes.acl import acl_line, pull_line, queues_line
 from checks.remedy import title
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,3 +39,9 @@ def test_the_readme_grants_what_the_probe_sends():
 
     assert f"\n{acl_line(Engine.REDIS)}\n" in readme
     assert f"\n{queues_line()}\n" in readme
+
+
+def test_the_operations_page_grants_what_a_pull_sends():
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+    assert f"\n{pull_line()}\n" in page

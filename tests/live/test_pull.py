@@ -7,8 +7,9 @@ import pytest
 from redis import Redis
 
 from checks.egress import EgressRules
+from checks.probes.acl import pull_line
 from checks.probes.rdb import Dump, State, read_dump
-from checks.probes.replica import RIGHTS, PullBounds, PullError, PullTarget, pulling
+from checks.probes.replica import PullBounds, PullError, PullTarget, pulling
 from checks.probes.tls import Tls
 from checks.probes.wire import Endpoint
 from tests import servers
@@ -22,7 +23,6 @@ SERVERS = {
     "system-redis": (servers.system_redis, 10),
     "valkey-9": (servers.valkey, 80),
 }
-ACCOUNT = ("resetkeys", "-@all", *(f"+{right}" for right in RIGHTS))
 KEYS = 5_000
 
 
@@ -33,7 +33,7 @@ def started(name: str, *options: str) -> AbstractContextManager[servers.Server]:
 def filled(server: servers.Server) -> Redis:
     client = Redis.from_url(server.url)
     client.mset({f"ee:{number}": "x" * 500 for number in range(KEYS)})
-    client.execute_command("ACL", "SETUSER", "puller", "on", f">{PASSWORD}", *ACCOUNT)
+    client.execute_command(*pull_line("puller").replace("CHOOSE-A-PASSWORD", PASSWORD).split())
     return client
 
 

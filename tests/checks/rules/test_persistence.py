@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
-from checks.facts import Engine, Missing
+from checks.facts import Engine, Missing, OwnPull
 from checks.rule import Outcome, passed
 from checks.rules.persistence import rdb_fresh, rdb_last_status
-from tests.checks.pairs import HIDDEN, NOW_S, facts_with
+from tests.checks.pairs import HIDDEN, NOW_S, SINCE, facts_with
 
 MANAGED = [Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB]
 
@@ -45,6 +47,25 @@ def test_an_overdue_save_tells_its_age_and_when_it_was_due():
         "changes_count": 4,
         "period_s": 900,
     }
+
+
+@pytest.mark.parametrize(
+    ("age_s", "changes", "outcome"),
+    [
+        (501, 0, "unknown"),  # the second before the pull began: INFO tells whole seconds
+        (502, 0, "pass"),
+        (400, 9, "unknown"),
+        (299, 0, "unknown"),
+        (298, 0, "pass"),  # it saved by itself since
+        (400, 10, "fail"),  # overdue all the same
+    ],
+)
+def test_a_save_of_our_own_pull_proves_nothing(age_s, changes, outcome):
+    pulled = OwnPull(NOW_S - 500.0, NOW_S - 300.0)
+    facts = saved_ago(age_s, rdb_changes_since_last_save=changes)
+    facts = replace(facts, since=replace(SINCE, own_pull=pulled))
+
+    assert rdb_fresh.judge(facts).outcome == outcome
 
 
 def test_a_save_that_runs_is_not_overdue():

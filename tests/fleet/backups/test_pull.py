@@ -1,7 +1,9 @@
 """A pull from real servers to a folder: whole, sealed and recorded, or nothing at all."""
 
+import asyncio
 import os
 import signal
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,14 +11,21 @@ import pytest
 from django.conf import settings as given
 from redis import Redis
 
+from checks.facts import Since
+from checks.probes.redis import probe_redis
+from checks.rule import Cadence
+from checks.rules.persistence import rdb_fresh
 from fleet.backups import jobs, work
 from fleet.backups.copies import attempt_of
 from fleet.backups.jobs import Wish
 from fleet.backups.models import Artefact, BackupJob
+from fleet.backups.own_pulls import own_pulls
+from fleet.backups.pull import server_of_pair
 from fleet.registry.attestations import Claim, attest_targets
 from fleet.registry.egress import egress_rules
 from fleet.registry.sealed import seal
 from tests import servers
+from tests.checks.pairs import HEALTHY
 from tests.fleet.backups.sources import make_source
 from tests.fleet.factories import NOW, make_pair
 
@@ -220,3 +229,24 @@ def test_one_pull_at_a_time_in_a_zone(source, server):
 
     assert jobs.take(work.MOST, NOW) is not None
     assert jobs.take(work.MOST, NOW) is None
+
+
+@pytest.mark.parametrize(("diskless", "outcome"), [("no", "unknown"), ("yes", "pass")])
+def test_a_save_that_our_pull_made_is_not_the_servers(folder, diskless, outcome):
+    """Redis with disk-based replication: INFO tells of a fresh save after our pull, and it is ours."""
+    options = ("save", "", "repl-diskless-sync", diskless, "repl-diskless-sync-delay", "0")
+    with servers.redis(*options) as server, Redis.from_url(server.url) as client:
+        client.config_set("save", "3600 1")
+        client.set("ee:1", "x")
+        pair = make_pair(zone=given.ZONE, redis_url=f"{server.url}/0")
+        source = make_source(pair, "pull")
+        client.execute_command("DEBUG", "SLEEP", "1.1")
+        job = pull(source)
+        changes = client.info("persistence")["rdb_changes_since_last_save"]
+        target = server_of_pair(pair)
+        facts = asyncio.run(probe_redis(target, frozenset(Cadence))).facts
+    since = Since(60.0, 60.0, own_pull=own_pulls([source.target_id])[source.target_id])
+    verdict = rdb_fresh.judge(replace(HEALTHY, redis=facts, since=since))
+
+    assert (job.state, changes) == ("done", 0 if diskless == "no" else 1)
+    assert verdict.outcome == outcome
