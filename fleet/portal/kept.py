@@ -14,12 +14,12 @@ KEPT_S = 15
 T = TypeVar("T")
 
 
-def kept(name: str, scope: Scope, make: Callable[[], T]) -> T:
-    """Return what `make` gave for this scope at most 15 s ago. It must not be None."""
+def kept(name: str, scope: Scope, make: Callable[[], T], seconds: int = KEPT_S) -> T:
+    """Return what `make` gave for this scope at most so many seconds ago. It must not be None."""
     ids = "*" if scope.tenant_ids is None else ",".join(map(str, sorted(scope.tenant_ids)))
     key = f"{name}-{sha256(ids.encode()).hexdigest()}"
     found: T | None = cache.get(key)
     if found is None:
         found = make()
-        cache.set(key, found, KEPT_S)
+        cache.set(key, found, seconds)
     return found

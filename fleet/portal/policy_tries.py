@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from fleet.inspections.dryrun import LOST_AFTER
 from fleet.inspections.models import DryRun
 from fleet.portal import addresses, policy_many
+from fleet.portal.kept import kept
 from fleet.portal.policies import Layer, guard, layer_named, lines_of, put_in_force
 from fleet.portal.rules import Words
 from fleet.portal.scoped_admin import Rows, page, scoped_view
@@ -32,6 +33,7 @@ WHAT: Final[dict[str, tuple[Words, str]]] = {
     "withdrawn": (gettext_lazy("was %(severity)s"), "withdrawn"),
 }
 SHOWN = 50
+TOTALS_KEPT_S: Final = 600  # a finished run does not change
 
 
 @dataclass(frozen=True)
@@ -106,19 +108,36 @@ def _context(request: HttpRequest, rows: Rows, run: DryRun) -> dict[str, Any]:
     at = run.started_at or run.asked_at
     changes = run.changes
     found = Paginator(changes, SHOWN).get_page(request.GET.get("page"))
-    targets = _targets(rows, {change[0] for change in changes})
+    targets = _targets(rows, {change[0] for change in found.object_list})
+    sums, by_tenant = _totals(rows, run)
     return {
         "run": run,
         "layer": layer,
         "lines_said": lines_of(run.overrides),
         "is_lost": run.finished_at is None and timezone.now() - at > LOST_AFTER,
         "percent": run.done_count * 100 // run.pairs_count if run.pairs_count else 0,
-        "sums": _sums(changes),
-        "by_tenant": _by_tenant(changes, targets),
+        "sums": sums,
+        "by_tenant": by_tenant,
         "found": found,
         "lines": list(_lines(found.object_list, targets)),
         "may_edit": rows.may_edit(PolicyVersion),
     }
+
+
+Sums = list[tuple[str, str, int]]
+TenantMoves = list[tuple[str, str, int, int]]
+
+
+def _totals(rows: Rows, run: DryRun) -> tuple[Sums, TenantMoves]:
+    """Count what a finished run found: the same on each of its pages."""
+    if run.finished_at is None:
+        return [], []
+
+    def count() -> tuple[Sums, TenantMoves]:
+        targets = _targets(rows, {change[0] for change in run.changes})
+        return _sums(run.changes), _by_tenant(run.changes, targets)
+
+    return kept(f"dry-run-{run.pk}", rows.seen, count, TOTALS_KEPT_S)
 
 
 def _targets(rows: Rows, ids: Iterable[int]) -> dict[int, tuple[str, int, str]]:
@@ -127,20 +146,18 @@ def _targets(rows: Rows, ids: Iterable[int]) -> dict[int, tuple[str, int, str]]:
     return {pk: (name, tenant_id, tenant) for pk, name, tenant_id, tenant in columns}
 
 
-def _sums(changes: list[Any]) -> list[tuple[Words, str, int]]:
+def _sums(changes: list[Any]) -> Sums:
     """Count the moves by kind and severity."""
     counts = Counter((what, severity) for _target, _rule, what, severity, _short in changes)
     return [
-        (words % {"severity": severity}, mark or severity, counts[what, severity])
+        (str(words % {"severity": severity}), mark or severity, counts[what, severity])
         for what, (words, mark) in WHAT.items()
         for severity in ("critical", "warning", "info")
         if counts[what, severity]
     ]
 
 
-def _by_tenant(
-    changes: list[Any], targets: Mapping[int, tuple[str, int, str]]
-) -> list[tuple[str, str, int, int]]:
+def _by_tenant(changes: list[Any], targets: Mapping[int, tuple[str, int, str]]) -> TenantMoves:
     """Count what opens (or grows worse) and what goes (or grows milder), per tenant."""
     opens: Counter[tuple[str, int]] = Counter()
     goes: Counter[tuple[str, int]] = Counter()

@@ -23,7 +23,7 @@ class RowList(ChangeList):  # type: ignore[misc]  # Unfold has no types
         """Read the page; `now` is one instant for all ages."""
         super().get_results(request)
         self.full_result_count = self.result_count
-        ids = list(self.result_list.values_list("pk", flat=True))
+        ids = self._ids()
         found = self.apply_select_related(self.root_queryset.order_by())
         also = self.model_admin.list_prefetch_related
         rows = found.prefetch_related(*also).in_bulk(ids)
@@ -31,6 +31,11 @@ class RowList(ChangeList):  # type: ignore[misc]  # Unfold has no types
         for row in rows.values():
             row.now = now
         self.result_list = [rows[pk] for pk in ids if pk in rows]
+
+    def _ids(self) -> list[Any]:
+        if isinstance(self.paginator, SearchedPaginator):
+            return self.paginator.ids(self.page_num)
+        return list(self.result_list.values_list("pk", flat=True))
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -52,6 +57,24 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
     def _counted(self) -> int:
         rows: Any = self.object_list
         return int(rows.order_by().values("pk")[: self.most + 1].count())
+
+
+class SearchedPaginator(CappedPaginator):
+    """Reads the ids that it counts, in their order: a search looks at every row, so once and not twice."""
+
+    def ids(self, number: int) -> list[Any]:
+        """Give the ids of one page."""
+        first = (number - 1) * self.per_page
+        return self._found[first : min(first + self.per_page, self.most)]
+
+    @cached_property
+    def _found(self) -> list[Any]:
+        rows: Any = self.object_list
+        return list(rows.values_list("pk", flat=True)[: self.most + 1])
+
+    @cached_property
+    def _counted(self) -> int:
+        return len(self._found)
 
 
 class RowListAdmin(ScopedAdmin):

@@ -1,0 +1,66 @@
+"""Does the findings list's search look where it says, read once, and turn its pages?"""
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.fleet.factories import make_finding, make_pair, make_person
+
+pytestmark = pytest.mark.django_db
+FINDINGS = "/admin/findings/finding/"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_cache():
+    cache.clear()
+
+
+@pytest.fixture
+def operator(client):
+    client.force_login(make_person())
+    return client
+
+
+def found(client, words: str, page: int = 1) -> list[str]:
+    answer = client.get(FINDINGS, {"q": words, "p": page})
+    return [one.target.name for one in answer.context["cl"].result_list]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("eu-17", ["mail-eu-17"]),
+        ("southwind", ["mail-us-3"]),
+        ("KEEPALIVE", ["mail-us-3"]),
+        ("evict allkeys", ["mail-eu-17"]),
+        ('"may evict"', ["mail-eu-17"]),
+        ('"evict may"', []),
+        ("mail southwind", ["mail-us-3"]),
+        ("eu-17 southwind", []),
+        ('"', []),
+        ("100%", []),
+    ],
+)
+def test_each_word_is_in_the_message_the_rule_the_pair_or_its_tenant(operator, words, names):
+    make_finding(
+        make_pair(name="mail-eu-17"), "redis.eviction-policy", message="May evict: allkeys-lru"
+    )
+    make_finding(
+        make_pair(name="mail-us-3", tenant="Southwind"), "redis.tcp-keepalive", message="It is 0"
+    )
+
+    assert found(operator, words) == names
+
+
+def test_what_is_found_is_counted_and_turned_over_by_one_reading(operator):
+    names = [f"mail-{number:02}" for number in range(53)]
+    for name in names:
+        make_finding(make_pair(name=name))
+
+    with CaptureQueriesContext(connection) as queries:
+        answer = operator.get(FINDINGS, {"q": "mail"})
+
+    searches = [one for one in queries if "LIKE UPPER('%mail%')" in one["sql"]]
+    assert (answer.context["cl"].result_count, len(searches)) == (53, 1)
+    assert sorted(found(operator, "mail") + found(operator, "mail", page=2)) == names
