@@ -166,8 +166,9 @@ FRAGMENTED = Remediation(
         Code("INFO memory"),
         "must answer a mem_fragmentation_ratio below {limits.most_fragmentation_times}.",
     ),
-    risk="Active defragmentation takes some CPU, and is refused where Redis was built without its "
-    "own jemalloc; a restart at a quiet hour, after BGSAVE, does the same.",
+    risk="Active defragmentation takes some CPU, leaves up to 100 MB alone (active-defrag-ignore-bytes), "
+    "and is refused where Redis was built without its own jemalloc, as Debian's is; a restart at a "
+    "quiet hour, after BGSAVE, does the same.",
     undo=Code("CONFIG SET activedefrag no"),
     dragonfly=Steps(
         now="Restart Dragonfly at a quiet hour, after a snapshot (SAVE).",
