@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from django.db.models import FloatField, Max
+from django.db.models import FloatField, Subquery
 from django.db.models.functions import Cast, Extract
 
 from fleet.history import rollup
@@ -51,17 +51,19 @@ def rolled(
     """Return [Unix time of its begin, value, …] per hour or day, oldest first, ready for JSON.
 
     What is rolled up is read as written, the rest worked out from the raw visits, so that the
-    newest hours are never missing: three queries. Periods without a visit have no row; the one
+    newest hours are never missing: two queries. Periods without a visit have no row; the one
     that `since` falls into is whole. Raises ValueError for an unknown column.
     """
     _check(columns, ROLLED)
     since = _begin(since, pace)
-    newest = RolledDay.objects.aggregate(newest=Max("day"))["newest"]
-    live_from = max(since, rollup.bounds(newest)[1]) if newest else since
     model = VisitHour if pace is Pace.HOUR else VisitDay
-    written = model.objects.filter(target_id=target_id, at__gte=since, at__lt=min(live_from, until))
     second = Cast(Extract("at", "epoch"), FloatField())
-    rows = [list(row) for row in written.order_by("at").values_list(second, *columns)]
+    newest = Subquery(RolledDay.objects.order_by("-day").values("day")[:1])
+    written = model.objects.filter(target_id=target_id, at__gte=since, at__lt=until)
+    found = list(written.order_by("at").values_list(second, *columns, newest))
+    last_day = found[0][-1] if found else None
+    rows = [list(row[:-1]) for row in found] if last_day else []
+    live_from = max(since, rollup.bounds(last_day)[1]) if last_day else since
     if live_from < until:
         rows += _live(target_id, live_from, until, columns, pace)
     return rows

@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
 from fleet.alerts.models import Channel, Delivery, Mail, PortalAlarm
+from fleet.backups.models import Artefact, BackupSource
 from fleet.findings.models import Finding, MaintenanceWindow, Transition, Waiver, WaiverNotice
 from fleet.history.models import ScoreDay
 from fleet.inspections.models import DryRun, LatestFacts, PairSchedule, PairState
@@ -66,6 +67,8 @@ TENANT_PATHS: dict[type[Model], str] = {
     Mail: "channel__tenant",
     Delivery: "channel__tenant",
     Pulse: FLEET,
+    BackupSource: "target__tenant",
+    Artefact: "source__target__tenant",
     ScoreDay: "tenant",  # the row without one is the fleet's
 }
 # What only people who may change the whole fleet change, although others may read it.

@@ -5,17 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from math import inf
 from typing import Any, Final
 
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from checks.policy import Policy
 from checks.rule import Cadence
+from fleet.backups.facts import GOOD
+from fleet.backups.models import Artefact
 from fleet.history.trend import Pace, rolled, trend
 from fleet.inspections.models import PairState
 from fleet.inspections.terms import terms
+from fleet.portal.backup_charts import Copied, Kept
+from fleet.portal.backup_charts import charts as backup_charts
 from fleet.portal.chart import Chart
 from fleet.portal.chart_answers import as_csv, drawn, told
 from fleet.portal.charts import Reading, charts, columns
@@ -27,6 +34,7 @@ from fleet.registry.models import Pair
 
 HOUR_S: Final = 3600
 LEAST_SHOWN: Final = timedelta(minutes=15)
+BEFORE: Final = 20  # copies before a time, of which the newest content counts
 
 
 @dataclass(frozen=True)
@@ -92,13 +100,13 @@ def _shown(request: HttpRequest, rows: Rows, target_id: int) -> Shown:
     chosen = BY_NAME.get(request.GET.get("range", ""), RANGES[0])
     until = timezone.now()
     since = until - chosen.span
-    read = _read(pair, chosen, since, until)
+    read, policy = _read(pair, chosen, since, until), policy_of(pair.target)
     return Shown(
         pair,
         chosen,
         since,
         until,
-        charts(read, policy_of(pair.target)),
+        [*charts(read, policy), *_backups(rows, pair, policy, since, until)],
         events(rows, pair.target, since, until),
     )
 
@@ -113,6 +121,38 @@ def _read(pair: Pair, chosen: Range, since: datetime, until: datetime) -> Readin
     else:
         found = rolled(pair.pk, since, until, wanted, chosen.pace)
     return Reading.of(found, chosen.pace, (since.timestamp(), until.timestamp()), *every_s)
+
+
+def _backups(
+    rows: Rows, pair: Pair, policy: Policy, since: datetime, until: datetime
+) -> list[Chart]:
+    """Draw the copies of a time, and the last that lay there when it began; none at all: no chart."""
+    good = rows.of(Artefact).filter(source__target=pair.pk, state__in=GOOD)
+    before = good.filter(stored_at__lt=since).order_by("-stored_at").values("pk")[:BEFORE]
+    found = list(
+        good.filter(Q(stored_at__gte=since) | Q(pk__in=before)).values_list(
+            "content_at",
+            "stored_at",
+            "size_bytes",
+            "gone_at",
+            "source__interval_s",
+            "source__grace_s",
+        )
+    )
+    if not found:
+        return []
+    copies = [
+        Copied(
+            (content_at or stored_at).timestamp(),
+            stored_at.timestamp(),
+            size_bytes,
+            gone_at.timestamp() if gone_at else inf,
+        )
+        for content_at, stored_at, size_bytes, gone_at, *_kept in found
+        if stored_at is not None
+    ]
+    sources = {Kept(*row[-2:]) for row in found}
+    return backup_charts(copies, sources, policy, (since.timestamp(), until.timestamp()))
 
 
 def _begin(shown: Shown) -> float:

@@ -1,0 +1,119 @@
+"""How old a pair's newest good copy was at any time, and how large its copies were. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from math import inf
+from typing import Any, Final, NamedTuple
+
+from django.utils.translation import gettext as _
+
+from checks.policy import Policy
+from checks.render import duration, size
+from checks.rule import Severity
+from fleet.portal.chart import Chart, Points, Series, Write
+from fleet.portal.charts import AGES, MIB
+
+RULES: Final = ("backup.age", "backup.intact", "backup.configured")
+
+
+class Copied(NamedTuple):
+    """One good copy: when its content was, from when to when it lay there (Unix times), and its bytes."""
+
+    content_s: float
+    stored_s: float
+    size_bytes: int | None
+    gone_s: float = inf
+
+
+class Kept(NamedTuple):
+    """A source's promise: a copy every so many seconds, and the grace."""
+
+    interval_s: int
+    grace_s: int
+
+
+def charts(
+    copies: Sequence[Copied], sources: set[Kept], policy: Policy, edges: tuple[float, float]
+) -> list[Chart]:
+    """Draw age and size over a time; copies of before tell how old the newest was when it began."""
+    return [_age(copies, sources, policy, edges), _size(copies, edges)]
+
+
+def _age(
+    copies: Sequence[Copied], sources: set[Kept], policy: Policy, edges: tuple[float, float]
+) -> Chart:
+    points = ages(copies, *edges)
+    oldest_s = max((value for _at, value in points if value is not None), default=0.0)
+    unit, seconds = next((one for one in AGES if oldest_s >= 2 * one[1]), AGES[-1])
+    write: Write = lambda value: duration(value * seconds)  # noqa: E731  the unit of the axis
+    line = Series(_("age"), points).scaled(1 / seconds)
+    limits = tuple((value / seconds, how) for value, how in _limits(sources, policy))
+    return Chart(
+        "backup-age", _("Age of the last good backup"), unit, write, (line,), limits, RULES
+    )
+
+
+def ages(copies: Sequence[Copied], since: float, until: float) -> Points:
+    """Give the age of the newest good copy that lay there, as it grows, and moves as copies come and go."""
+    points: Points = []
+    newest: float | None = None
+    for at, content in _newest(copies):
+        if at >= since and newest is not None:
+            points += [] if points else [(since, since - newest)]
+            points.append((at - 1, at - 1 - newest))
+        if at >= since:
+            points.append((at, None if content is None else at - content))
+        newest = content
+    if newest is not None:
+        points += [] if points else [(since, since - newest)]
+        points.append((until, until - newest))
+    return points
+
+
+def _newest(copies: Sequence[Copied]) -> Iterator[tuple[float, float | None]]:
+    """Give each instant at which another copy became the newest, and its content's time; None: none left."""
+    there: list[tuple[float, float]] = []  # a heap: the newest content first, and when it goes
+    newest: float | None = None
+    coming = sorted(copies, key=lambda one: one.stored_s)
+    for at in sorted({when for one in copies for when in (one.stored_s, one.gone_s) if when < inf}):
+        while coming and coming[0].stored_s <= at:
+            one = coming.pop(0)
+            heappush(there, (-one.content_s, one.gone_s))
+        while there and there[0][1] <= at:
+            heappop(there)
+        content = -there[0][0] if there else None
+        if content != newest:
+            newest = content
+            yield at, content
+
+
+def _limits(sources: set[Kept], policy: Policy) -> list[tuple[float, Severity]]:
+    """Give the limits where all sources promise the same; else there is no one line to draw."""
+    if len(sources) != 1:
+        return []
+    (kept,) = sources
+    limits: Any = policy["backup.age"].limits
+    critical_s = limits.critical_interval_times * kept.interval_s + kept.grace_s
+    return [
+        (kept.interval_s + kept.grace_s, Severity.WARNING),
+        (critical_s, Severity.CRITICAL),
+    ]
+
+
+def _size(copies: Sequence[Copied], edges: tuple[float, float]) -> Chart:
+    points: Points = sorted(
+        (one.stored_s, one.size_bytes / MIB)
+        for one in copies
+        if one.size_bytes is not None and one.stored_s >= edges[0]
+    )
+    return Chart(
+        "backup-size",
+        _("Size of the good copies"),
+        "MiB",
+        lambda value: size(value * MIB),
+        (Series(_("size"), points),),
+        (),
+        ("backup.size", "backup.intact"),
+    )

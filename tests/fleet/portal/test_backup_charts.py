@@ -1,0 +1,78 @@
+"""The age of a pair's newest good copy through time, and the sizes of its copies."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from fleet.backups.models import Artefact, BackupSource
+from fleet.portal.backup_charts import Copied, ages
+from tests.fleet.factories import make_pair, make_person
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("copies", "points"),
+    [
+        ([], []),
+        ([Copied(50, 60, 1)], [(100, 50), (200, 150)]),
+        ([Copied(110, 120, 1)], [(120, 10), (200, 90)]),
+        (
+            [Copied(50, 60, 1), Copied(110, 120, 1)],
+            [(100, 50), (119, 69), (120, 10), (200, 90)],
+        ),
+        # An older content that comes later is not the newest; of two at once the newer is.
+        ([Copied(90, 95, 1), Copied(50, 130, 1), Copied(80, 95, 1)], [(100, 10), (200, 110)]),
+        # The newest goes: the one before is the newest again; the last goes: nothing is left.
+        (
+            [Copied(50, 60, 1), Copied(90, 95, 1, 150)],
+            [(100, 10), (149, 59), (150, 100), (200, 150)],
+        ),
+        ([Copied(50, 60, 1, 150)], [(100, 50), (149, 99), (150, None)]),
+    ],
+)
+def test_ages(copies, points):
+    assert ages(copies, 100, 200) == points
+
+
+@pytest.mark.django_db
+def test_both_charts_with_the_limits_of_their_source(client):
+    cache.clear()
+    client.force_login(make_person())
+    pair, now = make_pair(), timezone.now()
+    source = BackupSource.objects.create(
+        target=pair.target, kind="directory", label="nightly", interval_s=86_400, grace_s=10_800
+    )
+    for number, (hours, state) in enumerate([(60, "intact"), (30, "intact"), (6, "corrupt")]):
+        at = now - hours * HOUR
+        Artefact.objects.create(
+            source=source,
+            key=f"dump-{number}",
+            state=state,
+            seen_at=at,
+            stored_at=at,
+            content_at=at - HOUR,
+            size_bytes=(number + 1) * 1024**2,
+        )
+
+    charts = {}
+    for span in ("24h", "7d"):
+        answer = client.get(f"/admin/registry/pair/{pair.pk}/trend/", {"range": span}).json()
+        charts[span] = {one["name"]: one for one in answer["charts"]}
+
+    age, week = charts["24h"]["backup-age"], charts["7d"]
+    assert (age["now"], age["unit"], age["gaps"]) == ("31\u202fh", "h", [])
+    assert [round(value) for value in age["series"][0]["values"]] == [7, 31]
+    assert week["backup-size"]["series"][0]["values"] == [1, 2]
+    assert [round(one["value"], 3) for one in week["backup-age"]["limits"]] == [27, 51]
+    assert charts["24h"]["backup-size"]["now"] == ""
+
+
+@pytest.mark.django_db
+def test_a_pair_without_a_copy_has_neither_chart(client):
+    client.force_login(make_person())
+    answer = client.get(f"/admin/registry/pair/{make_pair().pk}/trend/").json()
+
+    assert not [one for one in answer["charts"] if one["name"].startswith("backup")]
