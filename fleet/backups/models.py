@@ -40,6 +40,8 @@ class BackupSource(models.Model):
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     label = models.CharField(_("label"), max_length=80)
     is_enabled = models.BooleanField(_("on"), default=True)  # of a pull: the pair's consent
+    # New or changed: looked at once before it counts, and switched on by that (verify.py).
+    is_on_trial = models.BooleanField(default=False, db_default=False, editable=False)
     interval_s = models.PositiveIntegerField(
         _("a copy every, seconds"), default=INTERVAL_S, validators=[MinValueValidator(300)]
     )

@@ -61,11 +61,12 @@ def run(job: BackupJob, lease: Lease, clock: Clock) -> None:
 
 
 def _end(source: BackupSource, lease: Lease, now: datetime, trouble: Trouble | None) -> None:
-    """Write how the source stands, and end the job with it."""
+    """Write how the source stands, and end the job with it; a look that works ends its trial."""
     rows = BackupSource.objects.filter(pk=source.pk)
     with recording(lease):
         if trouble is None:
             rows.update(last_looked_at=now, last_ok_at=now, last_reason="", last_text="")
+            rows.filter(is_on_trial=True).update(is_on_trial=False, is_enabled=True)
             finish(lease, BackupJob.State.DONE, now)
             return
         rows.update(last_looked_at=now, last_reason=trouble.reason, last_text=str(trouble))

@@ -21,6 +21,9 @@ from fleet.people.models import User
 from fleet.portal import (
     addresses,
     attestations,
+    backup_acts,
+    backup_sizes,
+    backup_tab,
     changes,
     evidence,
     filters,
@@ -175,6 +178,16 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
                 "<int:target_id>/attestations/",
                 attestations.of_pair,
                 name="registry_pair_attestations",
+            ),
+            path("<int:target_id>/backups/", backup_tab.show, name="registry_pair_backups"),
+            path(
+                "<int:target_id>/backups/body/", backup_tab.body, name="registry_pair_backups_body"
+            ),
+            path("<int:target_id>/backups/act/", backup_acts.act, name="registry_pair_backup_act"),
+            path(
+                "<int:target_id>/backups/sizes/",
+                backup_sizes.data,
+                name="registry_pair_backup_sizes",
             ),
             path("<int:target_id>/changes/", changes.show, name="registry_pair_changes"),
             path(

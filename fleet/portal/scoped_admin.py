@@ -14,7 +14,14 @@ from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin, StackedInline, TabularInline
 
 from fleet.alerts.models import Channel, Delivery, Mail, PortalAlarm
-from fleet.backups.models import Artefact, BackupSource
+from fleet.backups.models import (
+    Artefact,
+    BackupJob,
+    BackupSource,
+    Drill,
+    DrillPlan,
+    HeartbeatToken,
+)
 from fleet.findings.models import Finding, MaintenanceWindow, Transition, Waiver, WaiverNotice
 from fleet.history.models import ScoreDay
 from fleet.inspections.models import DryRun, LatestFacts, PairSchedule, PairState
@@ -68,7 +75,11 @@ TENANT_PATHS: dict[type[Model], str] = {
     Delivery: "channel__tenant",
     Pulse: FLEET,
     BackupSource: "target__tenant",
+    HeartbeatToken: "source__target__tenant",
     Artefact: "source__target__tenant",
+    Drill: "target__tenant",
+    DrillPlan: "target__tenant",
+    BackupJob: "target__tenant",
     ScoreDay: "tenant",  # the row without one is the fleet's
 }
 # What only people who may change the whole fleet change, although others may read it.

@@ -56,6 +56,7 @@ MENU: list[dict[str, Any]] = [
             ),
             _entry(_("Tenants"), "domain", "admin:registry_tenant_changelist"),
             _entry(_("Trends"), "timeline", "portal:over_time", active=_is_trends),
+            _entry(_("Backups"), "backup", "portal:backups"),
             _entry(_("Waivers"), "approval", "admin:findings_waiver_changelist"),
             _entry(_("Maintenance"), "build", "admin:findings_maintenancewindow_changelist"),
         ]

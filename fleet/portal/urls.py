@@ -7,6 +7,7 @@ from django.urls import path
 from fleet.portal import (
     acknowledge_many,
     attestations,
+    backup_fleet,
     forecasts,
     mail_page,
     maintenance_form,
@@ -23,6 +24,7 @@ from fleet.portal import (
 app_name = "portal"
 urlpatterns = [
     path("overview/", pages.overview_panel, name="overview"),
+    path("backups/", backup_fleet.show, name="backups"),
     path("zones/", pages.zones, name="zones"),
     path("zones/workers/<int:worker_id>/forget/", pages.forget_worker, name="forget_worker"),
     path("trends/", over_time.show, name="over_time"),

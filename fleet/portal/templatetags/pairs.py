@@ -7,7 +7,7 @@ from typing import Final
 from django import template
 from django.utils.translation import gettext_lazy as _
 
-from checks.render import THIN
+from checks.render import THIN, duration
 from checks.rule import Effect
 from fleet.portal import figures, ladder_page, marks
 from fleet.portal.reasons import Text
@@ -52,6 +52,12 @@ def step(name: str) -> Text:
 def lasted(seconds: float) -> str:
     """Write how long something lasted: `3 h 12 min`."""
     return figures.long_age(seconds)
+
+
+@register.filter
+def lasted_ms(value_ms: float) -> str:
+    """Write how long something took that was measured in ms: `41 s`, `0.4 s`."""
+    return duration(value_ms / 1000)
 
 
 @register.filter

@@ -1,0 +1,127 @@
+"""The fleet's backups: who has no proven one, the oldest copies, drills due, room used and to come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.core.paginator import Paginator
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, Sum
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from fleet.backups.models import Artefact, BackupSource, Drill, DrillPlan
+from fleet.inspections.models import PairState
+from fleet.portal.scoped_admin import Rows, page, scoped_view
+from fleet.registry.models import Target
+
+PER_PAGE: Final = 50
+PROVEN_FOR: Final = timedelta(days=30)
+DAY: Final = timedelta(days=1)
+FORECAST_DAYS: Final = 30
+# What ?view= shows, in the order of the chips.
+VIEWS: Final = {
+    "unproven": gettext_lazy("No proven backup"),
+    "oldest": gettext_lazy("Oldest copies"),
+    "drills": gettext_lazy("Drills due"),
+    "trouble": gettext_lazy("Sources in trouble"),
+}
+
+
+@dataclass(frozen=True)
+class Room:
+    """What pulled copies take in the portal's own places, and what they will take."""
+
+    count: int
+    bytes: int
+    per_day_bytes: int
+
+    @property
+    def later_bytes(self) -> int:
+        """Give what they take in FORECAST_DAYS at the pace of the last days, nothing removed."""
+        return self.bytes + self.per_day_bytes * FORECAST_DAYS
+
+
+@scoped_view
+def show(request: HttpRequest, rows: Rows) -> HttpResponse:
+    """Answer with the page: counts, and one of its lists."""
+    now = timezone.now()
+    view = request.GET.get("view", "")
+    view = view if view in VIEWS else "unproven"
+    active = rows.of(Target).filter(state=Target.State.ACTIVE)
+    lists = {
+        "unproven": _unproven(rows, active, now),
+        "oldest": _oldest(rows, active),
+        "drills": _drills_due(rows, now),
+        "trouble": rows.of(BackupSource)
+        .filter(Q(is_enabled=True) | Q(is_on_trial=True), target__state=Target.State.ACTIVE)
+        .exclude(last_reason="")
+        .select_related("target__tenant")
+        .order_by("last_ok_at", "pk"),
+    }
+    counts = {name: found.order_by().count() for name, found in lists.items()}
+    pages = Paginator(lists[view], PER_PAGE)
+    pages.count = counts[view]
+    shown = pages.get_page(request.GET.get("page"))
+    context = {
+        "now": now,
+        "view": view,
+        "chips": [(name, words, counts[name]) for name, words in VIEWS.items()],
+        "pairs_count": active.count(),
+        "shown": shown,
+        "room": _room(rows, now),
+        "forecast_days": FORECAST_DAYS,
+    }
+    return page(request, "portal/backups/fleet.html", _("Backups"), context)
+
+
+def _unproven(rows: Rows, active: Any, now: datetime) -> Any:
+    """Give the pairs without a drill that passed lately and was not followed by one that failed."""
+    failed_later = rows.of(Drill).filter(
+        target=OuterRef("target"), outcome=Drill.Outcome.FAILED, ended_at__gt=OuterRef("ended_at")
+    )
+    proven = rows.of(Drill).filter(
+        ~Exists(failed_later), outcome=Drill.Outcome.PASSED, ended_at__gt=now - PROVEN_FOR
+    )
+    return _told(active.exclude(pk__in=proven.values("target_id"))).order_by(
+        F("pair_state__last_backup_at").asc(nulls_first=True), "name"
+    )
+
+
+def _told(targets: Any) -> Any:
+    sources = Count("backup_sources", filter=Q(backup_sources__is_enabled=True))
+    return targets.select_related("tenant", "pair_state").annotate(sources_count=sources)
+
+
+def _oldest(rows: Rows, active: Any) -> Any:
+    """Give the pairs with a copy, the oldest first."""
+    dated = rows.of(PairState).filter(last_backup_at__isnull=False).values("target_id")
+    return _told(active.filter(pk__in=dated)).order_by("pair_state__last_backup_at", "name")
+
+
+def _drills_due(rows: Rows, now: datetime) -> Any:
+    return (
+        rows.of(DrillPlan)
+        .filter(is_enabled=True, next_due_at__lte=now + DAY, target__state=Target.State.ACTIVE)
+        .select_related("target__tenant", "target__pair_state")
+        .order_by("next_due_at", "pk")
+    )
+
+
+def _room(rows: Rows, now: datetime) -> Room:
+    """Add up the pulled copies that are there; the pace is of those that came within 7 days."""
+    there = rows.of(Artefact).filter(source__kind=BackupSource.Kind.PULL, gone_at=None)
+    week = now - 7 * DAY
+    found: Mapping[str, Any] = there.aggregate(
+        n=Count("pk"),
+        size=Sum("stored_bytes"),
+        lately=Sum("stored_bytes", filter=Q(seen_at__gt=week)),
+        first=Min("seen_at"),
+    )
+    first = found["first"]
+    days = max(1.0, min(7.0, (now - first) / DAY)) if first else 1.0
+    return Room(found["n"], found["size"] or 0, int((found["lately"] or 0) / days))

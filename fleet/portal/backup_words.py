@@ -1,0 +1,102 @@
+"""A pair's backups in words: the one sentence, the state of each copy, and of each source."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from checks.attest import Value
+from checks.render import duration
+from fleet.backups.models import Artefact, BackupJob, BackupSource, Drill
+from fleet.portal.figures import long_age, short_age
+
+State = Artefact.State
+GOOD: Final = (State.INTACT, State.UNCHECKED, State.REPORTED)
+# The tone of a state: a key of marks.MARKS.
+TONES: Final = {
+    State.SEEN: "pending",
+    State.INTACT: "pass",
+    State.UNCHECKED: "warning",
+    State.TRUNCATED: "critical",
+    State.CORRUPT: "critical",
+    State.EMPTY: "critical",
+    State.UNREADABLE: "unknown",
+    State.REPORTED: "info",
+}
+OUTCOMES: Final = {
+    Drill.Outcome.PASSED: "pass",
+    Drill.Outcome.FAILED: "critical",
+    Drill.Outcome.NOT_DONE: "unknown",
+}
+DOING: Final = {
+    BackupJob.Kind.VERIFY: gettext_lazy("Verifying"),
+    BackupJob.Kind.PULL: gettext_lazy("Pulling"),
+    BackupJob.Kind.DRILL: gettext_lazy("Restoring"),
+}
+
+
+def sentence(
+    newest: Artefact | None, drill: Drill | None, hours: Value | None, now: datetime
+) -> tuple[str, str]:
+    """Say what a loss would cost, and how it is known: a key of MARKS and the words.
+
+    `hours` lie between the provider's snapshots, as attested; None where nothing is.
+    """
+    if newest is None and not hours:
+        return "critical", _(
+            "If this Redis died now you would lose everything: no good copy is known."
+        )
+    if newest is None:
+        words = _(
+            "If this Redis died now you would lose up to %(age)s by what is attested; no copy "
+            "can be read here to prove it."
+        )
+        return "unknown", words % {"age": long_age(int(hours or 0) * 3600)}
+    at = newest.content_at or newest.stored_at or newest.seen_at
+    lost = long_age((now - at).total_seconds())
+    if drill is None or drill.outcome != Drill.Outcome.PASSED:
+        words = _(
+            "If this Redis died now you would lose up to %(age)s; no restore of a copy has been "
+            "proven."
+        )
+        return "warning", words % {"age": lost}
+    words = _(
+        "If this Redis died now you would lose up to %(age)s; the last proven restore took "
+        "%(took)s."
+    )
+    took = _("an unknown time") if drill.load_ms is None else duration(drill.load_ms / 1000)
+    return "pass", words % {"age": lost, "took": took}
+
+
+def of_source(source: BackupSource, newest_good: Artefact | None, now: datetime) -> tuple[str, str]:
+    """Say how a source stands: a key of MARKS and a few words."""
+    if source.is_on_trial:
+        words = _("On trial: it failed") if source.last_reason else _("On trial: looked at first")
+        return ("warning" if source.last_reason else "pending"), words
+    if not source.is_enabled:
+        return "disabled", _("Off")
+    if newest_good is None:
+        return "unknown", _("No good copy yet")
+    at = newest_good.content_at or newest_good.stored_at or newest_good.seen_at
+    age_s = (now - at).total_seconds()
+    if age_s > source.interval_s + source.grace_s:
+        return "warning", _("Late: %(age)s old") % {"age": short_age(age_s)}
+    return ("warning", _("In trouble")) if source.last_reason else ("pass", _("In time"))
+
+
+def progress(job: BackupJob) -> str:
+    """Say how far a job is."""
+    if job.state == BackupJob.State.WAITING:
+        return _("Waiting for a worker of the zone")
+    doing = str(DOING[BackupJob.Kind(job.kind)])
+    if job.cancel_asked_at:
+        return _("Stopping…")
+    if not job.done_bytes:
+        return _("%(doing)s…") % {"doing": doing}
+    if job.total_bytes:
+        share = min(100, job.done_bytes * 100 // job.total_bytes)
+        return _("%(doing)s… %(share)d%%") % {"doing": doing, "share": share}
+    return _("%(doing)s… %(done)s MiB") % {"doing": doing, "done": f"{job.done_bytes >> 20:,}"}
