@@ -39,7 +39,7 @@ def measured() -> Iterator[Figure]:
         call_command("migrate", verbosity=0)
         yield from visits(stand)
         yield from beside(stand)
-    yield from every_page()
+    yield from pages.measure()
 
 
 def visits(stand: Stage) -> Iterator[Figure]:
@@ -62,14 +62,6 @@ def visits(stand: Stage) -> Iterator[Figure]:
     yield Figure.at_most("wal_per_visit", spent.wal_bytes / spent.visits, "B", 700)
     yield Figure.at_most("history_row", flat_out.history_row_bytes(), "B", 260)
     yield Figure.at_most("dispatch_10000_pairs", flat_out.dispatch_10000_s(stand), "s")
-
-
-def every_page() -> Iterator[Figure]:
-    """Each page of the admin at 10,000 pairs and 90 days, through the web server, while a worker inspects."""
-    for page in pages.measure():
-        yield Figure.at_most(f"page_{page.name}_p50", page.p50_ms, "ms")
-        yield Figure.at_most(f"page_{page.name}_p95", page.p95_ms, "ms", 250)
-        yield Figure.at_most(f"page_{page.name}_queries", page.queries, "", 12)
 
 
 def beside(stand: Stage) -> Iterator[Figure]:

@@ -2,7 +2,7 @@
 
 All of it is real: `python -m run` with its database, broker, web server and worker, in a data folder
 of its own; a few servers that the pairs share; a person who looks at a page now and then. Each line
-of hour.json is a look at all of it; the table at the end says what it comes to.
+of hour-PAIRS.json is a look at all of it; the table at the end, its last line, says what it comes to.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tests.bench.figure import Figure
 from tests.bench.stage import ROOT
 from tests.servers import free_port
 
-OUTPUT = Path("hour.json")
+OUTPUT = "hour-{pairs}.json"
 EVERY_S, TOLD_EVERY_S = 10, 300
 # Until then the fleet's first visits, of all its pairs at once, are made up for.
 SETTLED_S = 600
@@ -44,18 +44,19 @@ PERSON = "bench"
 def main(arguments: list[str]) -> int:
     """Watch, print the table; 1 where something is over its budget."""
     options = parse(arguments)
+    output = Path(OUTPUT.format(pairs=options.pairs))
     with standing(options.pairs) as (supervisor, port, database_url):
         from tests.bench import asked  # noqa: PLC0415  it needs the settings of what runs now
 
         cookie = asked.cookie(PERSON)
         with psycopg.connect(database_url, autocommit=True) as database:
-            looks = list(watch(options.minutes * 60, supervisor, port, cookie, database))
+            looks = list(watch(options.minutes * 60, output, supervisor, port, cookie, database))
             settled = [
                 look for look in looks if look["at_s"] >= min(SETTLED_S, looks[-1]["at_s"] / 2)
             ]
             visits = seen.visits(database, settled[0]["now"], settled[-1]["now"])
     figures = list(told(settled, visits, options.pairs))
-    with OUTPUT.open("a", encoding="utf-8") as sink:
+    with output.open("a", encoding="utf-8") as sink:
         json.dump({"figures": [vars(figure) for figure in figures]}, sink)
     print(*(figure.line() for figure in figures), sep="\n", flush=True)
     return 0 if all(figure.ok for figure in figures) else 1
@@ -105,11 +106,16 @@ def register(pairs: int, addresses: dict[str, faces.Address]) -> None:
 
 
 def watch(
-    seconds: float, supervisor: int, port: int, cookie: str, database: psycopg.Connection[Any]
+    seconds: float,
+    output: Path,
+    supervisor: int,
+    port: int,
+    cookie: str,
+    database: psycopg.Connection[Any],
 ) -> Iterator[dict[str, Any]]:
-    """Look every ten seconds, as a line of hour.json and now and then a line on the terminal."""
+    """Look every ten seconds, as a line of the output and now and then a line on the terminal."""
     began = time.monotonic()
-    with OUTPUT.open("w", encoding="utf-8") as sink:
+    with output.open("w", encoding="utf-8") as sink:
         for number in range(int(seconds // EVERY_S) + 1):
             time.sleep(max(0.0, began + number * EVERY_S - time.monotonic()))
             page = PAGES[number % len(PAGES)]

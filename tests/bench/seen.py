@@ -14,6 +14,7 @@ from django.conf import settings
 
 from fleet.inspections.due import PHASE_STEP_MS
 from run.portal import QUEUES
+from tests.bench.meters import pss_mb
 from tests.bench.stage import children, cpu_s
 
 # The supervisor's children by a word of their command line.
@@ -136,18 +137,3 @@ def by_name(supervisor: int) -> dict[str, int]:
 def command(pid: int) -> str:
     """Read a process' command line."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-
-
-def pss_mb(pid: int) -> float:
-    """Sum the memory of a process and all below it, what they share counted once (MB)."""
-    return own_pss_mb(pid) + sum(pss_mb(child) for child in children(pid))
-
-
-def own_pss_mb(pid: int) -> float:
-    """Read the proportional share of one process, in MB; one that has just ended has none."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    found = re.search(r"^Pss: +(\d+) kB", rollup, re.MULTILINE)
-    return int(found[1]) * 1024 / 1e6 if found else 0.0
