@@ -39,7 +39,7 @@ check: $(VENV)/dev.stamp ## format, lint, types, migrations, house rules
 	$(BIN)/hadolint Dockerfile
 	$(PYTEST) -q tests/house
 
-bench: $(VENV)/dev.stamp ## measure the budgets; writes bench.json
+bench: $(VENV)/dev.stamp ## measure the budgets; writes bench.json and docs/performance.md
 	@exec $(BIN)/python -m tests.bench
 
 proof: $(VENV)/dev.stamp ## carry out every remediation on real servers; writes checks/proof.json

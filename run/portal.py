@@ -115,7 +115,10 @@ def worker(runtime: Path, env: Mapping[str, str]) -> Child:
     if not re.fullmatch(r"[a-z0-9-]+", zone):
         raise RunError(f"ZONE is {zone}: it may hold a to z, 0 to 9 and hyphens.")
     queues = ",".join([*(f"zone.{zone}.{queue}" for queue in QUEUES), "control"])
-    words = "-A fleet.celery worker -P threads -c 8 -B -l INFO"
+    slots = os.environ.get("WORKER_SLOTS") or "8"
+    if not re.fullmatch(r"[1-9]\d?", slots):
+        raise RunError(f"WORKER_SLOTS is {slots}: it must be a number from 1 to 99.")
+    words = f"-A fleet.celery worker -P threads -c {slots} -B -l INFO"
     quiet = "--without-gossip --without-mingle --without-heartbeat"
     argv = [sys.executable, "-m", "run.worker", *words.split(), *quiet.split(), "-Q", queues]
     return Child(name="worker", argv=[*argv, "-s", str(runtime / "beat")], env=env, stop_within_s=5)

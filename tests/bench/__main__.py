@@ -1,4 +1,4 @@
-"""python -m tests.bench: measure the budgets, print a table, write bench.json."""
+"""python -m tests.bench: measure the budgets, print a table, write bench.json and docs/performance.md."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
-from tests.bench import exporter, latency, pages, rounds
+from tests.bench import exporter, latency, pages, report, rounds
 from tests.bench.figure import Figure
 from tests.bench.stage import Stage, stage
 
@@ -25,6 +25,7 @@ def main() -> int:
             sink.write(json.dumps(asdict(figure)) + "\n")
             sink.flush()
             print(figure.line(), flush=True)
+    report.main()
     return 0 if all(figure.ok for figure in figures) else 1
 
 

@@ -28,7 +28,7 @@ from run import portal
 from run.children import Child, Running
 from run.folders import find_folders
 from run.installation import environment
-from tests.bench import faces, seen
+from tests.bench import faces, report, seen
 from tests.bench.figure import Figure
 from tests.bench.stage import ROOT
 from tests.servers import free_port
@@ -59,6 +59,7 @@ def main(arguments: list[str]) -> int:
     with output.open("a", encoding="utf-8") as sink:
         json.dump({"figures": [vars(figure) for figure in figures]}, sink)
     print(*(figure.line() for figure in figures), sep="\n", flush=True)
+    report.main()
     return 0 if all(figure.ok for figure in figures) else 1
 
 

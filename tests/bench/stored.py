@@ -22,9 +22,23 @@ REPEATS = 5
 
 def measure() -> Iterator[Figure]:
     """Measure all; the fleet's history is afterwards as it was before."""
+    yield from rows()
     yield from trends()
     yield from a_day_rolled_up()
     yield from a_day_dropped()
+
+
+def rows() -> Iterator[Figure]:
+    """Weigh a row of hours and one of days, their index included."""
+    for name, table in (("hour", partitions.HOURS), ("day", partitions.DAYS)):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT sum(pg_total_relation_size(inhrelid)), sum(c.reltuples) FROM pg_inherits"
+                " JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = %s::regclass",
+                [table.name],
+            )
+            size, count = cursor.fetchone()
+        yield Figure.at_most(f"history_{name}_row", float(size) / count, "B")
 
 
 def trends() -> Iterator[Figure]:
