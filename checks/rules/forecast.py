@@ -99,7 +99,9 @@ def _filling(
     is_critical = likely_s < limits.critical_within_s
     leaves = likely_s >= limits.critical_within_s / limits.leave_at_ratio
     used, ceiling = int(numbers["level_bytes"]), numbers["ceiling_bytes"]
-    room = ceiling_for(max(used, int(limits.warn_used_ratio * ceiling)), ram)
+    # What the ceiling advised must hold: less, and the next forecast would warn again.
+    by_then = used + int(numbers["growth_bytes"] * limits.warn_within_s / DAY_S)
+    room = ceiling_for(max(by_then, int(limits.warn_used_ratio * ceiling)), ram)
     cause = "maxmemory" if redis.maxmemory_bytes else "ram"
     return failed(
         f"At {size(numbers['growth_bytes'])} a day Redis reaches {percent(limits.warn_used_ratio)} of "

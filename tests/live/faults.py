@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from checks.facts import Attested, FleetFacts, Growth, Trend
+from checks.render import MIB
 from tests.checks.pairs import EMAILENGINE, SINCE
 from tests.live.losing import (
     KEYS,
@@ -226,6 +227,19 @@ FAULTS = (
         "maxmemory",
         options=("maxmemory", "100mb"),
         known={"trend": Trend(growth=A_MEGABYTE_A_DAY)},
+    ),
+    Fault(
+        "redis.memory-forecast",
+        "add-ram",
+        options=("maxmemory", "100mb"),
+        known={"trend": Trend(growth=A_MEGABYTE_A_DAY), "attested": Attested(ram_bytes=150 * MIB)},
+        person=RAM_FIRST,
+    ),
+    Fault(
+        "redis.memory-forecast",
+        "ram",
+        known={"trend": Trend(growth=A_MEGABYTE_A_DAY), "attested": Attested(ram_bytes=100 * MIB)},
+        person={"Add RAM first": add_ram},
     ),
     Fault("redis.snapshot-headroom", spoil=leave_no_ram, person={"of RAM or more to": add_ram}),
     Fault("redis.durability", "off", options=("save", "", "appendonly", "no")),

@@ -54,6 +54,19 @@ def test_the_finding_gives_a_range():
     assert verdict.evidence["crosses_in_s"] == 20 * 86_400
 
 
+@pytest.mark.parametrize("ram", [1_150 * MIB, 100 * GIB])
+@pytest.mark.parametrize("growth", [1 * MIB, 50 * MIB])
+def test_the_ceiling_that_is_advised_ends_the_finding(growth, ram):
+    """Whether the host holds it already or is to be given RAM first."""
+    grown = Growth(28, 20_778, 790.0 * MIB, 1.0 * growth, 0.5 * growth, 2.0 * growth)
+    known = {"trend": {"growth": grown}, "attested": {"ram_bytes": ram}, "system_memory_bytes": ram}
+    ill = memory_forecast.judge(facts_with(maxmemory_bytes=CEILING, **known))
+    advised = ill.evidence["suggested_maxmemory_bytes"]
+
+    assert ill.outcome is Outcome.FAIL
+    assert memory_forecast.judge(facts_with(maxmemory_bytes=advised, **known)).outcome == "pass"
+
+
 def test_what_does_not_grow_says_so():
     grown = Growth(28, 20_778, 790.0 * MIB, 0.2 * MIB, -0.1 * MIB, 0.5 * MIB)
     verdict = memory_forecast.judge(facts_with(maxmemory_bytes=CEILING, trend={"growth": grown}))
