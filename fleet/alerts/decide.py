@@ -112,6 +112,8 @@ def decide(news: News, now: datetime, *, is_silenced: bool = False) -> Fate:
 
 
 def _difference(news: News) -> Fate:
+    if news.state == "open" and news.causes == {"acknowledged"}:
+        return Fate("drop", "acknowledged")  # also where it opened before anybody was told
     if news.is_flapping:
         return _flapping(news)
     return _open(news) if news.state == "open" else _over(news)

@@ -25,6 +25,7 @@ REASONS: Final[Mapping[str, object]] = {
     "maintenance": gettext_lazy("waits for the end of maintenance"),
     "paused": gettext_lazy("waits until the pair is checked again"),
     "often": gettext_lazy("waits: there were three mails about this pair lately"),
+    "acknowledged": gettext_lazy("an acknowledgement is mailed to nobody"),
     "waived": gettext_lazy("a waiver covers it"),
     "below": gettext_lazy("less severe than the channel wants"),
     "told": gettext_lazy("told already"),

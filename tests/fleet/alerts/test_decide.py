@@ -57,6 +57,10 @@ def held(reason):
         ({"severity": "info"}, dropped("below")),
         ({"severity": "warning"}, told(Move.OPENED)),
         ({"severity": "warning", "least": "critical"}, dropped("below")),
+        ({"causes": frozenset({"acknowledged"})}, dropped("acknowledged")),
+        ({"causes": frozenset({"acknowledged"}), "told": OPEN}, dropped("acknowledged")),
+        ({"causes": frozenset({"acknowledged"}), "is_flapping": True}, dropped("acknowledged")),
+        ({"causes": frozenset({"acknowledged", "opened"})}, told(Move.OPENED)),
         # Another opening than the one told of: its end was never told, or is among the news.
         ({"told": replace(OPEN, opened_at=NOW - timedelta(days=2))}, told(Move.OPENED)),
         ({"told": replace(OPEN, finding_id=6)}, told(Move.OPENED)),

@@ -367,3 +367,15 @@ def test_who_a_pair_left_hears_no_more_of_it(story):
 
     assert story.subjects() == [OPENED]
     assert Told.objects.filter(channel__address=NORTHWIND).first().reminders_count == 0
+
+
+def test_an_acknowledgement_opens_nothing_for_who_was_never_told(story):
+    """The channel is younger than the finding, or wanted less severe ones at the time."""
+    finding = story.opens(make_pair())
+    story.after(minutes=1)
+    make_channel()
+    story.leaves(finding, "acknowledged", acknowledged_until=story.now + timedelta(hours=4))
+    story.after(minutes=10)
+
+    assert story.subjects() == []
+    assert story.fates() == [("dropped", "acknowledged")]
