@@ -14,7 +14,7 @@ from fleet.alerts.decide import RANKS, Fate, LastTold, News, decide
 from fleet.alerts.models import Channel, Delivery, Mail, Told
 from fleet.alerts.recipients import About, Ears, ear_of
 from fleet.findings.maintenance import silenced
-from fleet.findings.models import Finding
+from fleet.findings.models import Finding, Transition
 from fleet.registry.models import Target
 
 Instant = Callable[[datetime], str]
@@ -53,17 +53,20 @@ def explain(
     now: datetime,
     instant: Instant,
 ) -> list[Explanation]:
-    """Explain every live finding of a target to every channel given. Three queries.
+    """Explain every live finding of a target to every channel given. Five queries.
 
     `instant` writes a time as the reader wants it.
     """
     told, on_way = _told(target, channels), _on_way(target, channels)
+    waits = _waiting(target, channels)
     is_silenced = bool(silenced([target.pk], now))
     ears = Ears(ear_of(one) for one in channels if one.is_told)
     return [
         Explanation(finding, channel, is_mailed=True, words=_("in a mail that is on its way"))
         if (channel.pk, finding.rule_id) in on_way
-        else _explained(target, finding, channel, told, ears, now, instant, is_silenced=is_silenced)
+        else _explained(
+            target, finding, channel, told, ears, waits, now, instant, is_silenced=is_silenced
+        )
         for finding in findings
         for channel in channels
     ]
@@ -80,6 +83,19 @@ def _on_way(target: Target, channels: Sequence[Channel]) -> set[tuple[int, str]]
     return set(rows.values_list("channel_id", "transition__finding__rule_id"))
 
 
+def _waiting(target: Target, channels: Sequence[Channel]) -> set[tuple[int, str]]:
+    """Give what is still to be grouped, or even to be routed, by channel and rule."""
+    rows = Delivery.objects.filter(
+        transition__finding__target=target, channel__in=channels, state=Delivery.State.WAITING
+    )
+    unrouted = Transition.objects.filter(finding__target=target, routed_at=None)
+    rules = set(unrouted.values_list("finding__rule_id", flat=True))
+    return {
+        *rows.values_list("channel_id", "transition__finding__rule_id"),
+        *((channel.pk, rule_id) for channel in channels for rule_id in rules),
+    }
+
+
 def _told(target: Target, channels: Sequence[Channel]) -> dict[tuple[int, str], Told]:
     rows = Told.objects.filter(target=target, channel__in=channels)
     return {(row.channel_id, row.rule_id): row for row in rows}
@@ -91,6 +107,7 @@ def _explained(
     channel: Channel,
     told: Mapping[tuple[int, str], Told],
     ears: Ears,
+    waits: Collection[tuple[int, str]],
     now: datetime,
     instant: Instant,
     *,
@@ -109,6 +126,9 @@ def _explained(
         return Explanation(
             finding, channel, is_mailed=True, words=_was_told(finding, row, now, instant)
         )
+    if fate.kind == "tell" and (channel.pk, finding.rule_id) not in waits:
+        words = _("it opened before the channel wanted to hear of it: stands in the digest only")
+        return Explanation(finding, channel, is_mailed=False, words=words)
     if fate.kind == "tell":
         words = _(
             "would be mailed now; the first of a tenant's mails waits half a minute for others"

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from fleet.alerts import route
 from fleet.alerts.explain import REASONS, by_finding, explain, reason_in_words
-from fleet.alerts.models import Channel, Told
+from fleet.alerts.models import Channel, Delivery, Told
 from fleet.registry.instants import instant
 from tests.fleet.alerts.stories import NORTHWIND, OPS, START, make_channel
 from tests.fleet.factories import make_finding, make_pair
@@ -74,6 +75,18 @@ def test_what_was_told_and_when_it_is_told_again(db):
         (True, f"told at {instant(START)}; acknowledged, so no reminder until {until}")
     ]
     told.delete()
+    assert words(pair, finding) == [(True, NOW_MAILED)]
+
+
+def test_what_was_routed_before_the_channel_was_there_is_in_its_digest_only(db):
+    pair = make_pair()
+    finding = make_finding(pair, now=START)
+    route.route(START)
+    channel = make_channel()
+    late = "it opened before the channel wanted to hear of it: stands in the digest only"
+    assert words(pair, finding) == [(False, late)]
+
+    Delivery.objects.create(transition=finding.transitions.get(), channel=channel, made_at=START)
     assert words(pair, finding) == [(True, NOW_MAILED)]
 
 
