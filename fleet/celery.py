@@ -83,6 +83,11 @@ app.conf.update(
             "schedule": crontab(minute="40"),
             "options": {"expires": 3000},
         },
+        "keep-backups": {
+            "task": "fleet.backups.tasks.keep_backups",
+            "schedule": crontab(minute="40"),
+            "options": {"expires": 3000},
+        },
         # Hourly, so that a machine that sleeps at night has its partitions too.
         "keep-history": {
             "task": "fleet.history.tasks.keep_history",

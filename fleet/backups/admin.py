@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -18,6 +18,7 @@ from fleet.backups.models import BackupJob, BackupSource
 from fleet.people.models import User
 from fleet.portal.backup_form import OF_PLACE, SourceForm
 from fleet.portal.scoped_admin import ScopedAdmin, rows_of
+from fleet.registry.models import Target
 
 Kind = BackupSource.Kind
 LEADS = {
@@ -38,6 +39,9 @@ LEADS = {
 }
 
 
+ONE_SAVE = {"show_save_and_add_another": False, "show_save_and_continue": False}
+
+
 @admin.register(BackupSource)
 class BackupSourceAdmin(ScopedAdmin):
     """One source; what it is of and its kind are settled when it is made."""
@@ -49,6 +53,34 @@ class BackupSourceAdmin(ScopedAdmin):
     ) -> HttpResponse:
         """Send to the fleet's page, which knows more."""
         return HttpResponseRedirect(reverse("portal:backups"))
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show and save the empty form of the pair that the tab's link names."""
+        number = request.GET.get("target") or request.POST.get("target") or ""
+        pair = rows_of(request).editable(Target)
+        found = pair.filter(pk=int(number)) if number.isdecimal() and len(number) < 18 else None
+        target = found.first() if found is not None else None
+        if target is None and request.method != "POST":
+            messages.info(request, _("A source is added on the Backups view of its pair."))
+            return self.changelist_view(request)
+        name = target.name if target else ""
+        kind = _kind(request, None).label.lower()
+        title = _("%(kind)s: a new source of %(pair)s") % {"kind": kind.capitalize(), "pair": name}
+        answer: HttpResponse = super().add_view(request, form_url, {"title": title, **ONE_SAVE})
+        return answer
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show and save the form."""
+        answer: HttpResponse = super().change_view(request, object_id, form_url, ONE_SAVE)
+        return answer
 
     def get_fieldsets(self, request: HttpRequest, obj: BackupSource | None = None) -> Any:
         """Show what this kind asks for."""

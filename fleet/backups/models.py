@@ -214,6 +214,8 @@ class Artefact(models.Model):
             ),
         ]
         indexes = [
+            # The sweep: what is too old to keep.
+            models.Index(fields=["seen_at"], name="artefact_seen"),
             # The pair's tab and its size trend: the newest of a source.
             models.Index(fields=["source", "-stored_at"], name="artefact_newest"),
         ]
@@ -367,7 +369,13 @@ class BackupJob(models.Model):
                 condition=models.Q(state__in=["waiting", "leased"]),
                 name="backup_job_live",
             ),
-            # The pair's tab: what was done lately; the nightly sweep.
+            # What somebody waits for: its pair is judged as soon as it ends.
+            models.Index(
+                fields=["ended_at"],
+                condition=models.Q(asked_by__isnull=False),
+                name="backup_job_asked_ended",
+            ),
+            # The pair's tab: what was done lately.
             models.Index(fields=["target", "-made_at"], name="backup_job_of_target"),
         ]
 

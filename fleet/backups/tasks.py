@@ -13,6 +13,7 @@ from django.utils import timezone
 from fleet.backups import drill_plan, schedule
 from fleet.backups.jobs import Lease
 from fleet.backups.models import BackupJob
+from fleet.backups.sweep import sweep
 from fleet.backups.work import do, fail, slot, taking
 from fleet.registry.outage import database_may_fail
 
@@ -54,3 +55,10 @@ def do_safely(job: BackupJob, lease: Lease) -> None:
         logger.exception("backup job=%d failed", job.pk)
         text = f"a fault of the portal's ({type(error).__name__}): its worker's log has it"
         fail(lease, timezone.now, BackupJob.State.FAILED, reason="fault", error=text)
+
+
+@shared_task(ignore_result=True)
+def keep_backups() -> None:
+    """Remove what nobody looks at any more. Safe to run twice."""
+    with database_may_fail("backups' sweep"):
+        sweep(timezone.now())

@@ -76,7 +76,7 @@ def _verify_copy(request: HttpRequest, rows: Rows, pair: Pair) -> None:
     copy = rows.get(
         Artefact, "source", source__target=pair.pk, pk=_number(request, "copy"), gone_at=None
     )
-    if copy.source.kind not in backup_tab.LISTED:
+    if copy.source.kind == BackupSource.Kind.HEARTBEAT:
         raise Http404("this copy cannot be looked at")
     _ask(request, Wish(BackupJob.Kind.VERIFY, pair.pk, copy.source_id, copy.pk))
 

@@ -153,6 +153,9 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         }
         help_texts: ClassVar[dict[str, Any]] = {  # a form has a prefix of its own: it is named here
             "prefix": gettext_lazy("What the keys begin with, such as {tenant}/{pair}/."),
+            "bandwidth_bytes_per_s": gettext_lazy("At most so many bytes a second; empty: no cap."),
+            "keep_hourly": gettext_lazy("The newest of each of the last so many hours is kept."),
+            "destination": gettext_lazy("For a bucket, fill in the fields below."),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

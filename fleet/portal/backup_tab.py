@@ -24,11 +24,11 @@ from fleet.backups.models import (
     HeartbeatToken,
 )
 from fleet.portal import backup_words, pair_page
-from fleet.portal.backup_words import GOOD, OUTCOMES, TONES
+from fleet.portal.backup_words import BAD, GOOD, OUTCOMES, TONES
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Attestation, Pair
 
-COPIES_SHOWN: Final = 40
+COPIES_SHOWN: Final = 15
 DRILLS_SHOWN: Final = 10
 LIVE: Final = (BackupJob.State.WAITING, BackupJob.State.LEASED)
 LISTED: Final = (BackupSource.Kind.DIRECTORY, BackupSource.Kind.BUCKET)
@@ -67,6 +67,7 @@ class CopyLine:
     copy: Artefact
     label: str
     can_verify: bool
+    is_pulled: bool  # kept by the portal itself, so that it can be handed out
 
     @property
     def tone(self) -> str:
@@ -108,7 +109,9 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
     good = _newest_good(rows, pair)
     proven = next((one for one in drills if one.outcome != Drill.Outcome.NOT_DONE), None)
     counted = [one for source in sources if source.is_enabled and (one := good.get(source.pk))]
-    newest = max(counted, key=_content_at, default=None)
+    seen = [one for one in counted if one.state != Artefact.State.REPORTED]
+    # What was verified counts before what was only told.
+    newest = max(seen or counted, key=_content_at, default=None)
     tone, words = backup_words.sentence(newest, proven, _hours(rows, pair, now), now)
     return {
         "now": now,
@@ -116,7 +119,7 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
         "may_edit": rows.may_edit(Pair, pair),
         "sentence": words,
         "sentence_tone": tone,
-        "sources": _cards(rows, sources, good, now),
+        "sources": _cards(rows, sources, (good, _newest_bad(copies)), now),
         "copies": [_line(one, sources) for one in copies[:COPIES_SHOWN]],
         "copies_shown": COPIES_SHOWN,
         "has_more": len(copies) > COPIES_SHOWN,
@@ -124,7 +127,7 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
         "plan": rows.of(DrillPlan).filter(pk=pair.pk).first(),
         "jobs": [(job, backup_words.progress(job)) for job in jobs],
         "kinds": [(kind, label) for kind, label in BackupSource.Kind.choices],
-        "can_drill": newest is not None and newest.state != Artefact.State.REPORTED,
+        "can_drill": bool(seen),
     }
 
 
@@ -142,6 +145,15 @@ def _newest_good(rows: Rows, pair: Pair) -> dict[int, Artefact]:
     return {one.source_id: one for one in newest}
 
 
+def _newest_bad(copies: Sequence[Artefact]) -> dict[int, Artefact]:
+    """Give each source's newest copy where that is bad; `copies` are the newest of all."""
+    newest: dict[int, Artefact] = {}
+    for one in copies:
+        if one.state != Artefact.State.SEEN:
+            newest.setdefault(one.source_id, one)
+    return {source_id: one for source_id, one in newest.items() if one.state in BAD}
+
+
 def _content_at(copy: Artefact) -> datetime:
     return copy.content_at or copy.stored_at or copy.seen_at
 
@@ -149,16 +161,17 @@ def _content_at(copy: Artefact) -> datetime:
 def _cards(
     rows: Rows,
     sources: Sequence[BackupSource],
-    good: Mapping[int, Artefact],
+    newest: tuple[Mapping[int, Artefact], Mapping[int, Artefact]],
     now: datetime,
 ) -> list[SourceCard]:
+    good, bad = newest
     tokens = list(
         rows.of(HeartbeatToken).filter(source__in=sources, ended_at=None).order_by("made_at")
     )
     return [
         SourceCard(
             source,
-            *backup_words.of_source(source, good.get(source.pk), now),
+            *backup_words.of_source(source, good.get(source.pk), bad.get(source.pk), now),
             good.get(source.pk),
             [one for one in tokens if one.source_id == source.pk],
         )
@@ -168,7 +181,8 @@ def _cards(
 
 def _line(copy: Artefact, sources: Sequence[BackupSource]) -> CopyLine:
     source = next(one for one in sources if one.pk == copy.source_id)
-    return CopyLine(copy, source.label, source.kind in LISTED)
+    is_pulled = source.kind == BackupSource.Kind.PULL
+    return CopyLine(copy, source.label, is_pulled or source.kind in LISTED, is_pulled)
 
 
 def _hours(rows: Rows, pair: Pair, now: datetime) -> int | None:

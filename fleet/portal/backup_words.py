@@ -26,6 +26,7 @@ TONES: Final = {
     State.UNREADABLE: "unknown",
     State.REPORTED: "info",
 }
+BAD: Final = (State.TRUNCATED, State.CORRUPT, State.EMPTY)
 OUTCOMES: Final = {
     Drill.Outcome.PASSED: "pass",
     Drill.Outcome.FAILED: "critical",
@@ -57,6 +58,8 @@ def sentence(
         return "unknown", words % {"age": long_age(int(hours or 0) * 3600)}
     at = newest.content_at or newest.stored_at or newest.seen_at
     lost = long_age((now - at).total_seconds())
+    if newest.state == State.REPORTED:
+        lost = _("%(age)s, if its job is right") % {"age": lost}
     if drill is None or drill.outcome != Drill.Outcome.PASSED:
         words = _(
             "If this Redis died now you would lose up to %(age)s; no restore of a copy has been "
@@ -71,13 +74,18 @@ def sentence(
     return "pass", words % {"age": lost, "took": took}
 
 
-def of_source(source: BackupSource, newest_good: Artefact | None, now: datetime) -> tuple[str, str]:
-    """Say how a source stands: a key of MARKS and a few words."""
+def of_source(
+    source: BackupSource, newest_good: Artefact | None, bad: Artefact | None, now: datetime
+) -> tuple[str, str]:
+    """Say how a source stands: a key of MARKS and a few words. `bad` is its newest copy, if bad."""
     if source.is_on_trial:
         words = _("On trial: it failed") if source.last_reason else _("On trial: looked at first")
         return ("warning" if source.last_reason else "pending"), words
     if not source.is_enabled:
         return "disabled", _("Off")
+    if bad is not None:
+        words = _("Newest copy: %(state)s") % {"state": str(bad.get_state_display()).lower()}
+        return "critical", words
     if newest_good is None:
         return "unknown", _("No good copy yet")
     at = newest_good.content_at or newest_good.stored_at or newest_good.seen_at

@@ -22,6 +22,7 @@ from fleet.portal import (
     addresses,
     attestations,
     backup_acts,
+    backup_download,
     backup_sizes,
     backup_tab,
     changes,
@@ -182,6 +183,11 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
             path("<int:target_id>/backups/", backup_tab.show, name="registry_pair_backups"),
             path(
                 "<int:target_id>/backups/body/", backup_tab.body, name="registry_pair_backups_body"
+            ),
+            path(
+                "<int:target_id>/backups/copies/<int:copy_id>/download/",
+                backup_download.start,
+                name="registry_pair_backup_download",
             ),
             path("<int:target_id>/backups/act/", backup_acts.act, name="registry_pair_backup_act"),
             path(

@@ -5,10 +5,13 @@ from datetime import timedelta
 import pytest
 
 from checks.rule import Cadence
+from fleet.backups.models import BackupJob
 from fleet.findings.models import Finding
 from fleet.inspections.cadences import to_bits
+from fleet.inspections.hasten import judge_what_was_asked
 from fleet.inspections.models import LatestFacts, PairState
 from tests.fleet.backups.sources import make_artefact
+from tests.fleet.factories import make_person
 from tests.fleet.visiting import NOW, claimed, make_pairs, visit
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +78,24 @@ def test_a_pair_without_a_source_is_unverified_and_has_no_backup():
     found = PairState.objects.get()
     assert (found.compliance, found.last_backup_at) == ("unverified", None)
     assert found.core_unknown == {"backup.configured": "no_history", "backup.age": "depends_on"}
+
+
+@pytest.mark.parametrize(("is_asked", "hastened"), [(True, 1), (False, 0)])
+def test_what_somebody_asked_for_is_judged_as_soon_as_it_ends(is_asked, hastened):
+    (pair,) = make_pairs(1)
+    visit(NOW)
+    later = NOW + timedelta(minutes=5)
+    by = make_person() if is_asked else None
+    BackupJob.objects.create(
+        kind="verify",
+        target=pair.target,
+        made_at=NOW,
+        state="done",
+        ended_at=later,
+        asked_by=by,
+    )
+
+    assert judge_what_was_asked(later) == hastened
+    assert judge_what_was_asked(later) == 0
+    due = [Cadence.BACKUP in one.cadences for one in claimed(later)]
+    assert due == [bool(hastened)] or not due

@@ -6,7 +6,13 @@ import pytest
 from django.conf import settings as given
 from django.utils import timezone
 
+from fleet.backups.copies import name_of
+from fleet.backups.folder_store import FolderStore
+from fleet.backups.jobs import Lease
 from fleet.backups.models import BackupJob, BackupSource, HeartbeatToken
+from fleet.backups.packing import Packer
+from fleet.registry.sealed import ring_keys
+from tests.fleet.backups.dumps import dump
 from tests.fleet.backups.sources import make_artefact, make_drill, make_proven, make_source
 from tests.fleet.factories import make_pair, make_person, make_state
 
@@ -278,3 +284,44 @@ def test_a_pair_whose_restore_was_proven_is_not_on_the_list(operator, pair, now)
 
     make_drill(pair, "failed", timedelta(minutes=5), now)
     assert pair.target.name in text(operator.get("/admin/backups/"))
+
+
+def test_a_pulled_copy_is_handed_out_as_its_dump_and_on_record(
+    operator, pair, settings, tmp_path, now
+):
+    settings.PULL_FOLDER = str(tmp_path)
+    source = make_source(pair, "pull", label="pull")
+    packer = Packer(FolderStore(source).begin(name_of(Lease(1, 1), now)), ring_keys()[0])
+    packer.add(dump(now - HOUR))
+    copy = make_artefact(source, key=packer.keep().key, at=now)
+
+    answer = operator.post(tab(pair, f"copies/{copy.pk}/download/"))
+
+    assert b"".join(answer.streaming_content) == dump(now - HOUR)
+    assert answer.headers["Content-Disposition"].startswith("attachment;")
+    record = BackupSource.history.latest()
+    assert (record.history_user.username, record.history_change_reason) == (
+        "mara",
+        f"copy downloaded: {copy.key}",
+    )
+
+
+def test_a_pulled_copy_that_is_not_there_says_so(operator, pair, settings, tmp_path, now):
+    settings.PULL_FOLDER = str(tmp_path)
+    copy = make_artefact(make_source(pair, "pull"), key=name_of(Lease(1, 1), now), at=now)
+
+    answer = operator.post(tab(pair, f"copies/{copy.pk}/download/"), follow=True)
+
+    assert "It cannot be opened here" in text(answer)
+
+
+def test_only_a_pulled_copy_is_handed_out_and_only_to_who_may_change_the_pair(client, pair, now):
+    pulled = make_artefact(make_source(pair, "pull"), at=now)
+    listed = make_artefact(make_source(pair), at=now)
+    client.force_login(make_person("vera", is_operator=False, roles=[("viewer", "Northwind Mail")]))
+    assert client.post(tab(pair, f"copies/{pulled.pk}/download/")).status_code == 403
+    client.force_login(make_person("otto", is_operator=False, roles=[("editor", "Contoso")]))
+    assert client.post(tab(pair, f"copies/{pulled.pk}/download/")).status_code == 404
+    client.force_login(make_person("mara"))
+    assert client.post(tab(pair, f"copies/{listed.pk}/download/")).status_code == 404
+    assert client.get(tab(pair, f"copies/{pulled.pk}/download/")).status_code == 405
