@@ -195,11 +195,17 @@ class _Attempt:
 
 
 def _sweep(source: BackupSource, store: Store, now: datetime) -> int:
-    """Remove what killed attempts left: unfinished copies, and whole ones that nobody recorded."""
+    """Remove what killed attempts left: unfinished copies, and whole ones that nobody recorded.
+
+    A recorded copy that is no longer there is marked as gone.
+    """
     is_under_way = partial(is_live, now=now)
     swept = store.sweep(is_under_way)
-    known = set(source.artefacts.filter(gone_at=None).values_list("key", flat=True))
-    for one in store.listing():
+    found = store.listing()
+    there = source.artefacts.filter(gone_at=None)
+    there.exclude(key__in=[one.key for one in found]).update(gone_at=now)
+    known = set(there.values_list("key", flat=True))
+    for one in found:
         attempt = store.attempt(one.key)
         if one.key not in known and attempt and not is_under_way(attempt):
             store.remove(one.key, one.version)

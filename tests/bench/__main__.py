@@ -9,7 +9,7 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
-from tests.bench import exporter, latency, pages, report, rounds
+from tests.bench import copies, exporter, latency, pages, report, rounds
 from tests.bench.figure import Figure
 from tests.bench.stage import Stage, stage
 
@@ -40,6 +40,7 @@ def measured() -> Iterator[Figure]:
         call_command("migrate", verbosity=0)
         yield from visits(stand)
         yield from beside(stand)
+        yield from copies.measure()
     yield from pages.measure()
 
 

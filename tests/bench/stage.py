@@ -78,6 +78,7 @@ def environment(made: Stage) -> None:
         "BROKER_URL": made.broker_url,
         "DJANGO_SETTINGS_MODULE": "fleet.settings",
         "LOG_LEVEL": "WARNING",
+        "PULL_FOLDER": str(made.folder / "pulls"),
     }
 
 

@@ -222,6 +222,17 @@ def test_the_next_attempt_sweeps_what_a_killed_one_left(source, folder):
     assert files(folder) == sorted([copy.key, "somebody's.txt"])
 
 
+def test_a_copy_that_somebody_removed_is_gone(source, folder):
+    pull(source)
+    first = Artefact.objects.get()
+    next(folder.rglob(first.key)).unlink()
+    pull(source, NOW + MINUTE)
+
+    first.refresh_from_db()
+    assert first.gone_at == NOW + MINUTE
+    assert files(folder) == [Artefact.objects.get(gone_at=None).key]
+
+
 def test_one_pull_at_a_time_in_a_zone(source, server):
     other = make_source(make_pair(zone=given.ZONE, redis_url=f"{server.url}/0"), "pull")
     for one in (source, other):
