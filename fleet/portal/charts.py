@@ -182,7 +182,7 @@ def _rtt(read: Reading, policy: Policy) -> Chart:
         "ms",
         lambda value: milliseconds(value * 1000),
         lines,
-        _limits(policy, "pair.rtt", "rtt_ms"),
+        limits_of(policy, "pair.rtt", "rtt_ms"),
         ("pair.rtt", "redis.stall"),
     )
 
@@ -211,7 +211,7 @@ def _memory(read: Reading, policy: Policy) -> Chart:
         "%",
         lambda value: percent(value / 100),
         (share,),
-        _limits(policy, "redis.memory-headroom", "used_ratio", 100),
+        limits_of(policy, "redis.memory-headroom", "used_ratio", 100),
         rules,
     )
 
@@ -245,7 +245,7 @@ def _queues(read: Reading, policy: Policy) -> Chart:
         "",
         _count,
         tuple(lines),
-        _limits(policy, "emailengine.queue-size", "waiting_count"),
+        limits_of(policy, "emailengine.queue-size", "waiting_count"),
         ("emailengine.queue-size", "emailengine.queue-workers", "emailengine.processing-rate"),
     )
 
@@ -259,7 +259,7 @@ def _pace(read: Reading, policy: Policy) -> Chart:
         "/min",
         lambda value: f"{value:,.0f}{THIN}/min",
         (_line(read, "processed_per_minute", _("sent")),),
-        _limits(policy, "emailengine.processing-rate", "per_minute_count"),
+        limits_of(policy, "emailengine.processing-rate", "per_minute_count"),
         ("emailengine.processing-rate", "emailengine.queue-workers", "emailengine.queue-paused"),
     )
 
@@ -271,7 +271,7 @@ def _bounces(read: Reading, policy: Policy) -> Chart:
         "%",
         lambda value: f"{value:.1f}%",
         (_line(read, "bounce_ratio", _("bounced")).scaled(100),),
-        _limits(policy, "emailengine.bounce-rate", "bounce_ratio", 100),
+        limits_of(policy, "emailengine.bounce-rate", "bounce_ratio", 100),
         ("emailengine.bounce-rate",),
         fits=True,
     )
@@ -284,7 +284,7 @@ def _api(read: Reading, policy: Policy) -> Chart:
         "ms",
         lambda value: milliseconds(value * 1000),
         (_line(read, "api_response_us", _("/health")).scaled(1 / 1000),),
-        _limits(policy, "emailengine.api-response", "response_s", 1000),
+        limits_of(policy, "emailengine.api-response", "response_s", 1000),
         ("emailengine.api-response", "emailengine.reachable"),
     )
 
@@ -330,7 +330,7 @@ def _count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _limits(
+def limits_of(
     policy: Policy, rule_id: str, stem: str, factor: float = 1
 ) -> tuple[tuple[float, Severity], ...]:
     """Take the two limits of a rule, `warn_<stem>` and `critical_<stem>`, in the chart's unit."""

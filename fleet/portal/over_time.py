@@ -6,22 +6,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Sum
+from django.db.models import Max, Sum
+from django.db.models.functions import TruncDay
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from fleet.history.models import ScoreDay
-from fleet.portal import addresses, score_charts
+from fleet.history.models import FleetHour, ScoreDay
+from fleet.inspections.terms import terms
+from fleet.portal import addresses, fleet_charts, score_charts
 from fleet.portal.chart import Chart
 from fleet.portal.chart_answers import as_csv, by_instant, drawn, told
 from fleet.portal.events import Event, policy_events
+from fleet.portal.fleet_charts import Worst
 from fleet.portal.movers import movers
 from fleet.portal.ranges import BY_NAME, Range
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.portal.score_charts import MOST_RULES, Day
 from fleet.registry.models import Tenant
+from fleet.registry.policies import FLEET
 from fleet.registry.scoping import EVERYTHING
 
 RANGES: Final = tuple(BY_NAME[name] for name in ("30d", "90d", "2y"))
@@ -56,7 +60,7 @@ def show(request: HttpRequest, rows: Rows) -> HttpResponse:
         "ranges": RANGES,
         "chosen": CHOSEN,
         "rule_charts": [f"rule-{number}" for number in range(MOST_RULES)],
-        "time_zone": timezone.get_current_timezone_name(),
+        "has_hours": tenant is None and rows.may_see(FleetHour),
         "movers": movers(rows, tenant, now),
         "now": now,
     }
@@ -136,6 +140,7 @@ def _shown(request: HttpRequest, rows: Rows) -> Shown:
         charts = [score_charts.compliance(found, until.timestamp())]
     else:
         charts = score_charts.charts(found, until.timestamp())
+        charts += _of_hours(rows, tenant, since, until)
     return Shown(tenant, chosen, since, until, charts)
 
 
@@ -151,6 +156,19 @@ def days(rows: Rows, tenant: Tenant | None, since: datetime) -> list[Day]:
     return [
         Day(*row) for row in scores.order_by("day").values_list("day", *COUNTS, "open_findings")
     ]
+
+
+def _of_hours(rows: Rows, tenant: Tenant | None, since: datetime, until: datetime) -> list[Chart]:
+    """Draw the fleet's hourly figures, for who sees the fleet: they are of no tenant. One query."""
+    if tenant is not None or not rows.may_see(FleetHour):
+        return []
+    names = Worst._fields[1:]
+    hours = rows.of(FleetHour).filter(at__gte=since)
+    by_day = hours.annotate(day=TruncDay("at", tzinfo=UTC)).order_by("day").values("day")
+    worst = {f"worst_{name}": Max(name) for name in names}
+    found: Any = by_day.annotate(**worst).values_list("day", *worst)
+    policy = terms().policies.laid((FLEET,))
+    return fleet_charts.charts([Worst(*row) for row in found], policy, until.timestamp())
 
 
 def _added_up(scores: Any) -> list[Day]:

@@ -23,7 +23,7 @@ from fleet.backups.models import (
     HeartbeatToken,
 )
 from fleet.findings.models import Finding, MaintenanceWindow, Transition, Waiver, WaiverNotice
-from fleet.history.models import ScoreDay
+from fleet.history.models import FleetHour, ScoreDay
 from fleet.inspections.models import DryRun, LatestFacts, PairSchedule, PairState
 from fleet.people.models import Membership, User
 from fleet.people.scopes import scopes_of
@@ -80,6 +80,7 @@ TENANT_PATHS: dict[type[Model], str] = {
     Drill: "target__tenant",
     DrillPlan: "target__tenant",
     BackupJob: "target__tenant",
+    FleetHour: FLEET,
     ScoreDay: "tenant",  # the row without one is the fleet's
 }
 # What only people who may change the whole fleet change, although others may read it.

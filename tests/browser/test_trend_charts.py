@@ -6,6 +6,7 @@ from math import sin
 import pytest
 from django.core.cache import cache
 
+from fleet.backups.models import Artefact, BackupSource
 from fleet.history import partitions, rollup
 from fleet.history.models import RolledDay, Visit, VisitDay, VisitHour
 from tests.fleet.factories import make_finding, make_pair, make_state, make_worker
@@ -30,6 +31,7 @@ def watched(transactional_db, now):
     pair = make_pair(name="northwind-eu-0417", emailengine_url="http://ee.example.com:3000")
     make_state(pair, now=now)
     make_finding(pair, "pair.rtt", severity="warning", opened_at=now - timedelta(days=20))
+    back_up(pair, now)
     today = now.date()
     partitions.make(partitions.VISITS, [today, today - timedelta(days=1)])
     days = [today - timedelta(days=n) for n in range(1, DAYS) if not 40 <= n < 47]
@@ -48,6 +50,23 @@ def watched(transactional_db, now):
         if (now - timedelta(minutes=n)).date() >= today - timedelta(days=1)
     )
     return pair
+
+
+def back_up(pair, now):
+    """A copy a night, but for two nights."""
+    source = BackupSource.objects.create(target=pair.target, kind="directory", label="nightly")
+    for number in range(DAYS):
+        if number not in (3, 4):
+            at = now - timedelta(days=number, hours=5)
+            Artefact.objects.create(
+                source=source,
+                key=f"dump-{number}",
+                state="intact",
+                seen_at=at,
+                stored_at=at,
+                content_at=at,
+                size_bytes=(900 - number) * 1024**2,
+            )
 
 
 def row(model, pair, at):
@@ -70,6 +89,10 @@ def row(model, pair, at):
         last_save_age_max_s=int(900 + 600 * wave),
         fragmentation_ratio=1.1,
         fragmentation_max_ratio=1.2,
+        processed_per_minute=int(90 + 40 * wave),
+        processed_per_minute_max=160,
+        bounce_ratio=0.006 + 0.003 * wave,
+        bounce_max_ratio=0.012,
         submit_waiting_count=3,
         submit_waiting_max_count=int(40 + 30 * wave),
         notify_waiting_count=1,
@@ -100,6 +123,8 @@ def visit(pair, at, n):
         api_response_us=40_000,
         connected_clients=30,
         fragmentation_ratio=1.1,
+        processed_per_minute=90 + n % 30 if n % 5 == 0 else None,
+        bounce_ratio=0.006 if n % 5 == 0 else None,
         rdb_changes_since_last_save=n,
         evicted_keys=0,
     )
@@ -137,7 +162,7 @@ def test_every_range_is_drawn_and_clean(visitor, watched):
             visitor.overflow(),
         ]
 
-    assert found == {name: [True, 200, 9, 0] for name in RANGES}
+    assert found == {name: [True, 200, 13, 0] for name in RANGES}
     page.locator(".pk-eventfold > summary").click()
     assert page.locator(".pk-events li").count() == 1
     assert [*visitor.violations(), *visitor.faults] == []
@@ -153,6 +178,7 @@ def test_one_point_is_shown_and_nothing_says_so(visitor, transactional_db, now):
     page.locator("#pk-trends").scroll_into_view_if_needed()
     page.wait_for_selector("[data-pk-chart=memory] canvas")
     assert page.locator("[data-pk-chart=queues]").count() == 0
+    assert page.locator("[data-pk-chart=backup-age]").is_hidden()
 
     Visit.objects.all().delete()
     page.locator("[data-pk-range='7d']").click()

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from django.core.cache import cache
 
-from fleet.history.models import LampMove, ScoreDay
+from fleet.history.models import FleetHour, LampMove, ScoreDay
 from fleet.registry.models import PolicyVersion
 from tests.fleet.factories import make_pair, make_person, make_state, make_tenant
 
@@ -170,6 +170,41 @@ def test_a_chart_as_table_and_as_csv(operator):
         "2026-11-21T00:00:00+00:00,90.0,91.0",
     ]
     assert operator.get(f"{URL}nothing/table/").status_code == 404
+
+
+def test_the_worst_hour_zone_and_engine_of_each_day_for_who_sees_the_fleet(operator):
+    pair = make_pair()
+    for days, engine, rtt_us, ratio in (
+        (2, "redis", 900, 0.5),
+        (2, "valkey", 400, 0.85),
+        (1, "redis", 700, None),
+    ):
+        FleetHour.objects.create(
+            at=NOW - timedelta(days=days),
+            zone=pair.target.zone,
+            engine=engine,
+            pairs_count=1,
+            visits_count=60,
+            silent_count=0,
+            rtt_median_us=rtt_us // 2,
+            rtt_p95_us=rtt_us,
+            used_ratio_p95=ratio,
+            last_save_age_p95_s=600,
+        )
+    score(TODAY)
+
+    found = data(operator)
+
+    assert values(found, "fleet-rtt") == {
+        "19 of 20 visits": [0.9, 0.7],
+        "half of them": [0.45, 0.35],
+    }
+    assert values(found, "fleet-memory") == {"19 of 20 visits": [85, None], "half of them": []}
+    assert values(found, "fleet-snapshots") == {"19 of 20 visits": [10, 10]}
+    limits = {one["name"]: [limit["label"] for limit in one["limits"]] for one in found["charts"]}
+    assert limits["fleet-memory"] == ["80% warning", "90% critical"]
+    names = {one["name"] for one in data(operator, tenant=pair.target.tenant_id)["charts"]}
+    assert "fleet-rtt" not in names
 
 
 def moved(before: str, after: str, days: float, tenant: str = "Northwind Mail", **state):
