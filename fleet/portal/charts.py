@@ -111,8 +111,8 @@ class Reading:
         return list(zip(self.at, self.values[column], strict=True))
 
     def band(self, name: str) -> Band:
-        """Give what lay between a period's least and highest; empty at the pace of visits."""
-        if self.pace is Pace.VISIT:
+        """Give what lay between a period's least and highest; empty where only one of them is kept."""
+        if self.pace is Pace.VISIT or name in ROLLED:
             return []
         least, most = BANDS.get(name, (name, HIGHEST.get(name, name)))
         found = zip(self.at, self.values[least], self.values[most], strict=True)

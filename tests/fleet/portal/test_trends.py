@@ -11,6 +11,7 @@ from fleet.history import partitions
 from fleet.history.models import Visit
 from fleet.history.rollup import roll_day
 from fleet.inspections.terms import forget, terms
+from fleet.portal.charts import BY_VISIT
 from fleet.registry.models import PolicyVersion
 from tests.fleet.factories import make_finding, make_pair, make_person, make_state
 
@@ -137,6 +138,18 @@ def test_what_only_stats_tell_has_no_gap_between_two_readings_of_them(operator):
         "100\u202f/min warning",
         "50\u202f/min critical",
     ]
+
+
+@pytest.mark.parametrize("span", ["24h", "7d", "90d"])
+def test_every_column_that_a_visit_may_hold_is_drawn(operator, span):
+    pair = make_pair()
+    everything = dict.fromkeys(BY_VISIT, 1) | {"maxmemory_bytes": 4}
+    visit(pair, timezone.now() - timedelta(minutes=1), **everything)
+
+    found = charts(operator, pair, span)["charts"]
+
+    assert [one["name"] for one in found if not one["now"]] == ["evictions"]
+    assert next(one for one in found if one["name"] == "queues")["series"][2]["values"] == [1]
 
 
 def test_findings_are_marked_where_they_opened_and_resolved(operator):
