@@ -9,7 +9,7 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
-from tests.bench import copies, exporter, latency, pages, report, rounds
+from tests.bench import copies, exporter, latency, pages, report, rounds, told
 from tests.bench.figure import Figure
 from tests.bench.stage import Stage, stage
 
@@ -40,7 +40,9 @@ def measured() -> Iterator[Figure]:
         call_command("migrate", verbosity=0)
         yield from visits(stand)
         yield from beside(stand)
+        yield from dispatch(stand)
         yield from copies.measure()
+    yield Figure.at_most("fault_to_mail", told.measure(), "s", 150)
     yield from pages.measure()
 
 
@@ -63,18 +65,25 @@ def visits(stand: Stage) -> Iterator[Figure]:
     yield Figure.at_least("visits_per_minute", rate, "1/min", 30_000)
     yield Figure.at_most("wal_per_visit", spent.wal_bytes / spent.visits, "B", 700)
     yield Figure.at_most("history_row", flat_out.history_row_bytes(), "B", 260)
-    yield Figure.at_most("dispatch_10000_pairs", flat_out.dispatch_10000_s(stand), "s")
 
 
 def beside(stand: Stage) -> Iterator[Figure]:
-    """The same servers by redis_exporter, where it is installed."""
+    """The same servers by redis_exporter, where it is installed: flat out, and at our own pace."""
+    from tests.bench import paced  # noqa: PLC0415  as above
+
     path = exporter.program()
-    if path is None:
-        print("  redis_exporter is not installed: not measured beside us", flush=True)
-        return
-    own_ms, monitored_ms = exporter.measure(stand, path)
-    yield Figure.at_most("redis_exporter_cpu", own_ms, "ms")
-    yield Figure.at_most("redis_exporter_cpu_monitored_redis", monitored_ms, "ms")
+    if path is not None:
+        own_ms, monitored_ms = exporter.measure(stand, path)
+        yield Figure.at_most("redis_exporter_cpu", own_ms, "ms")
+        yield Figure.at_most("redis_exporter_cpu_monitored_redis", monitored_ms, "ms")
+    yield from paced.measure(stand)
+
+
+def dispatch(stand: Stage) -> Iterator[Figure]:
+    """Ten thousand pairs claimed and put into shards."""
+    from tests.bench import visits as flat_out  # noqa: PLC0415  as above
+
+    yield Figure.at_most("dispatch_10000_pairs", flat_out.dispatch_10000_s(stand), "s")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def program() -> str | None:
 
 def measure(stage: Stage, path: str) -> tuple[float, float]:
     """CPU milliseconds per scrape of one target: the exporter's own, and the monitored servers'."""
-    with _running(path) as (pid, port):
+    with running(path) as (pid, port):
         _scrape_all(stage, port, 200)
         before = cpu_s(pid), stage.monitored()
         _scrape_all(stage, port, SCRAPES)
@@ -32,7 +32,8 @@ def measure(stage: Stage, path: str) -> tuple[float, float]:
 
 
 @contextmanager
-def _running(path: str) -> Iterator[tuple[int, int]]:
+def running(path: str) -> Iterator[tuple[int, int]]:
+    """Run it; give its process and port."""
     port = free_port()
     words = [path, "-web.listen-address", f"127.0.0.1:{port}", "-redis.addr", ""]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
