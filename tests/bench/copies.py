@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Self
 
@@ -88,7 +89,9 @@ def measure() -> Iterator[Figure]:
     from tests.bench import copying  # noqa: PLC0415
 
     with servers.valkey("save", "", "repl-diskless-sync-delay", "0") as server:
-        fill(server.url)
+        filling = get_context("spawn").Process(target=fill, args=(server.url,))  # of its own memory
+        filling.start()
+        filling.join()
         work = copying.Work(server.url)
         load = Load(server.url)
         with Memory() as memory, load.going_on():

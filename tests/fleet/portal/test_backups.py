@@ -325,3 +325,12 @@ def test_only_a_pulled_copy_is_handed_out_and_only_to_who_may_change_the_pair(cl
     client.force_login(make_person("mara"))
     assert client.post(tab(pair, f"copies/{listed.pk}/download/")).status_code == 404
     assert client.get(tab(pair, f"copies/{pulled.pk}/download/")).status_code == 405
+
+
+def test_what_redis_felt_of_a_pull_stands_beside_its_copy(operator, pair, now):
+    felt = {"pull_ping_idle_us": 210, "pull_ping_median_us": 340, "pull_ping_max_us": 27_153}
+    make_artefact(make_source(pair, "pull"), duration_ms=41_000, **felt)
+
+    said = text(operator.get(tab(pair)))
+
+    assert "pulled in 41 s · PING meanwhile 0.34 ms, 27.1 ms at most (0.21 ms before)" in said
