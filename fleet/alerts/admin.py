@@ -140,7 +140,7 @@ class MailAdmin(RowListAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave the bodies where they are."""
         found: QuerySet[Any] = super().get_queryset(request)
-        return found.defer("text", "html", "covers")
+        return found.defer("text", "html", "covers", "finding_ids")
 
     def above(self, request: HttpRequest) -> dict[str, Any]:
         """Say that mail is not set up, where that is so."""

@@ -149,11 +149,11 @@ def decide(worker: Worker, why: str, now: datetime) -> None:
 
 
 def _settle(zone: Zone, now: datetime) -> None:
-    """Make its workers' answers the zone's: blind where all are, suspected until all have answered."""
+    """Make its workers' answers the zone's: blind where all are, suspected until all answered or HELD."""
     live = list(Worker.objects.filter(zone=zone, last_seen_at__gt=now - WORKER_SEEN))
     is_blind = bool(live) and all(one.blind_since for one in live)
     since = zone.suspect_since
-    waits = since is not None and any(
+    waits = (since is not None and now - since < HELD) and any(
         one.self_checked_at is None or one.self_checked_at < since for one in live
     )
     Zone.objects.filter(pk=zone.pk).update(

@@ -70,9 +70,14 @@ def test_the_suspicion_lasts_until_all_have_answered(two):
 
 
 def test_one_that_never_answers_holds_nothing_for_long(two):
+    """And the next suspicion is a new one, which holds again."""
     decide(two[0], "", NOW + SECOND)
-
     assert doubts(["eu-1"], NOW + HELD) == {}
+    assert zone().suspect_since == NOW
+
+    decide(two[0], "", NOW + HELD)
+
+    assert (zone().suspect_since, zone().self_checked_at) == (None, NOW + HELD)
 
 
 @pytest.mark.parametrize("first_answers", [True, False])
