@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from checks.evaluate import Compliance
 from checks.rule import Kind, Severity
@@ -23,7 +24,7 @@ class Stood:
     lamps: Lamps | None
     open: tuple[Was, ...]
 
-    @property
+    @cached_property
     def compliance(self) -> str:
         """The lamp; before the first record what the findings prove; "" where they prove nothing."""
         if self.lamps is not None:
@@ -31,7 +32,7 @@ class Stood:
         worst = worst_of(was for was in self.open if not was.is_waived)
         return "" if worst is Compliance.COMPLIANT else worst.value
 
-    @property
+    @cached_property
     def raw_compliance(self) -> str:
         """The same as if nothing had been waived: as bad as the worst open requirement at least."""
         worst, lamp = worst_of(self.open), self.compliance

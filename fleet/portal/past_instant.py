@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from fleet.registry.models import Target, Tenant
 from fleet.registry.past import Known, known_at, tenant_at
 
 AT_FIRST = timedelta(days=7)
-MOST_SHOWN = 200
+MOST_SHOWN = 50
 IN_ORDER = [one.value for one in (Severity.CRITICAL, Severity.WARNING, Severity.INFO)]
 
 
@@ -154,8 +155,11 @@ def show(request: HttpRequest, rows: Rows) -> HttpResponse:
     if form.is_bound and form.is_valid():
         tenant = form.cleaned_data["tenant"] or tenant
         told = _told(rows, form.cleaned_data["at"], target, tenant)
+    if told and "csv" in request.GET:
+        return _as_csv(told)
     values = {
         **frame(None if target else tenant, "instant"),
+        "csv_query": f"{request.GET.urlencode()}&csv=1",
         "form": form,
         "target": target,
         "told": told,
@@ -163,6 +167,28 @@ def show(request: HttpRequest, rows: Rows) -> HttpResponse:
         "now": timezone.now(),
     }
     return page(request, "portal/trends/instant.html", _("Compliance at a past instant"), values)
+
+
+def _as_csv(told: Told) -> HttpResponse:
+    """Answer with a line for each pair that was watched, and all that was open on it."""
+    answer = HttpResponse(content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{told.at:%Y-%m-%dT%H%MZ}.csv"'
+    writer = csv.writer(answer)
+    writer.writerow(["pair", "compliance", "without_waivers", "health", "open", "waived"])
+    for line in told.lines:
+        stood = line.stood
+        by_cover = [
+            " ".join(
+                f"{was.rule_id}:{was.severity}" for was in stood.open if was.is_waived is covered
+            )
+            for covered in (False, True)
+        ]
+        health = stood.lamps.health if stood.lamps else ""
+        words = [one or "not on record" for one in (stood.compliance, stood.raw_compliance, health)]
+        name = line.known.name
+        # A name that begins like a formula is none to a spreadsheet.
+        writer.writerow(["'" + name if name[:1] in "=+-@" else name, *words, *by_cover])
+    return answer
 
 
 def _target(request: HttpRequest, rows: Rows) -> Target | None:

@@ -116,6 +116,11 @@ def test_one_pair_with_what_was_open_as_grave_as_then(operator):
     answer = operator.get(URL, {"at": typed(7), "pair": pair.pk})
 
     assert lines(answer) == [("northwind-eu-0417", "at_risk", "at_risk")]
+    file = operator.get(URL, {"at": typed(7), "pair": pair.pk, "csv": 1}).content.decode()
+    assert file.splitlines() == [
+        "pair,compliance,without_waivers,health,open,waived",
+        "northwind-eu-0417,at_risk,at_risk,degraded,pair.rtt:warning,",
+    ]
     assert [one.was.severity for one in answer.context["told"].lines[0].findings] == ["warning"]
     past = operator.get(f"/admin/registry/pair/{pair.pk}/findings/").content.decode()
     assert f"{URL}?pair={pair.pk}" in past
