@@ -40,6 +40,8 @@ def pages(person: str) -> dict[str, str]:
         **_attestations(),
         "tenants": TENANTS,
         "tenants_searched": f"{TENANTS}?q=Tenant+07",
+        "backups": "/admin/backups/",
+        "backups_oldest": "/admin/backups/?view=oldest",
         "zones": "/admin/zones/",
         "people": "/admin/people/user/",
         "settings": "/admin/registry/fleetsettings/1/change/",
@@ -117,6 +119,7 @@ def _one_pair() -> dict[str, str]:
         "pair_evidence": f"{url}/evidence/",
         "pair_past_findings": f"{url}/findings/",
         "pair_attestations": f"{url}/attestations/",
+        "pair_backups": f"{url}/backups/",
         "pair_changes": f"{url}/changes/",
         "pair_edit": f"{url}/edit/",
     }

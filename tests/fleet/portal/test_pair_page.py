@@ -130,7 +130,9 @@ def test_a_silent_redis_is_one_finding_and_no_pass(operator):
 
     by_rule = {line.rule.id: line.outcome for line in table.lines}
     assert by_rule["redis.reachable"] == "critical"
-    assert set(by_rule.values()) <= {"critical", "not_verified"}
+    # Copies lie elsewhere: they are judged all the same.
+    of_it = {outcome for rule, outcome in by_rule.items() if not rule.startswith("backup.")}
+    assert of_it <= {"critical", "not_verified"}
 
 
 def test_what_our_account_may_not_read_comes_with_the_rights_to_grant(operator):

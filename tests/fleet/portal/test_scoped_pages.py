@@ -9,6 +9,7 @@ from django.utils import timezone
 from fleet.findings.maintenance import Plan, start
 from fleet.findings.waivers import Ask
 from fleet.inspections import waive
+from tests.fleet.backups.sources import make_artefact, make_source
 from tests.fleet.factories import make_finding, make_pair, make_person, make_state
 from tests.house.test_scoping import addresses
 
@@ -45,6 +46,7 @@ def with_finding(tenant, name):
     waive.request(replace(ask, rule_id="pair.rtt"), person.pk, now)
     make_finding(pair, "redis.version")
     start(Plan(now, soon, frozenset([pair.pk]), tenant_id, reason=tenant), person.pk, now)
+    make_artefact(make_source(pair, "pull", label=f"of {tenant}"), now)
     return pair
 
 
@@ -67,6 +69,7 @@ LISTS = [
     "admin:registry_tenant_changelist",
     "admin:findings_waiver_changelist",
     "admin:findings_maintenancewindow_changelist",
+    "portal:backups",
 ]
 
 
@@ -96,6 +99,8 @@ def about(pair):
         "waiver_id": waiver.pk,
         "findings_maintenancewindow": window.pk,
         "window_id": window.pk,
+        "backups_backupsource": pair.target.backup_sources.get().pk,
+        "copy_id": pair.target.backup_sources.get().artefacts.get().pk,
         "registry_pair": pair.pk,
         "findings_finding": finding.pk,
         "registry_tenant": pair.target.tenant_id,
@@ -149,6 +154,7 @@ def test_no_address_answers_for_another_tenants_row(client, ours, theirs, role, 
     assert {"admin:findings_finding_change", "admin:registry_tenant_change"} <= names
     assert {"admin:findings_waiver_change", "admin:findings_waiver_approve"} <= names
     assert {"admin:findings_maintenancewindow_change", "admin:registry_pair_maintenance"} <= names
+    assert {"admin:backups_backupsource_change", "admin:registry_pair_backup_download"} <= names
 
 
 def answer(client, method, url):
