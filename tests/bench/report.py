@@ -57,9 +57,9 @@ def by_name(lines: Iterable[dict[str, object]]) -> dict[str, Figure]:
 
 
 def dated(path: Path) -> str:
-    """Say when and on what it was measured."""
+    """Say when and on what it was measured, and how busy that was: on an idle machine about 1."""
     at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return f"Measured on {at:%Y-%m-%d} on {machine()}."
+    return f"Measured on {at:%Y-%m-%d} on {machine()}; load average at the end {os.getloadavg()[2]:.0f}."
 
 
 def machine() -> str:
@@ -87,6 +87,9 @@ def pages(figures: Mapping[str, Figure]) -> Iterator[str]:
     for one in figures.values():
         if place := OF_A_PAGE.fullmatch(one.name):
             found.setdefault(place[1], {})[place[2]] = one
+    if not found:
+        yield "No page was measured in this run."
+        return
     yield "| page | p50, ms | p95, ms | CPU, ms | queries | |"
     yield "| --- | ---: | ---: | ---: | ---: | --- |"
     for name, page in sorted(found.items(), key=lambda item: -item[1]["p95"].value):
