@@ -13,8 +13,10 @@ from checks.policy import Policy
 from checks.render import duration, size
 from checks.rule import Severity
 from fleet.portal.chart import Chart, Points, Series, Write
-from fleet.portal.charts import AGES, MIB
+from fleet.portal.charts import MIB
 
+HOUR_S, DAY_S = 3600, 86_400
+LONG_S: Final = 14 * DAY_S  # below it limits read as people set them: 27 h, 51 h
 RULES: Final = ("backup.age", "backup.intact", "backup.configured")
 
 
@@ -46,7 +48,7 @@ def _age(
 ) -> Chart:
     points = ages(copies, *edges)
     oldest_s = max((value for _at, value in points if value is not None), default=0.0)
-    unit, seconds = next((one for one in AGES if oldest_s >= 2 * one[1]), AGES[-1])
+    unit, seconds = ("d", DAY_S) if oldest_s >= LONG_S else ("h", HOUR_S)
     write: Write = lambda value: duration(value * seconds)  # noqa: E731  the unit of the axis
     line = Series(_("age"), points).scaled(1 / seconds)
     limits = tuple((value / seconds, how) for value, how in _limits(sources, policy))
@@ -103,16 +105,16 @@ def _limits(sources: set[Kept], policy: Policy) -> list[tuple[float, Severity]]:
 
 
 def _size(copies: Sequence[Copied], edges: tuple[float, float]) -> Chart:
-    points: Points = sorted(
-        (one.stored_s, one.size_bytes / MIB)
-        for one in copies
-        if one.size_bytes is not None and one.stored_s >= edges[0]
-    )
+    sized = [(one.stored_s, one.size_bytes) for one in copies if one.stored_s >= edges[0]]
+    known = sorted((at, value) for at, value in sized if value is not None)
+    largest = max((value for _at, value in known), default=0)
+    unit, factor = ("GiB", 1024 * MIB) if largest >= 512 * MIB else ("MiB", MIB)
+    points: Points = [(at, value / factor) for at, value in known]
     return Chart(
         "backup-size",
         _("Size of the good copies"),
-        "MiB",
-        lambda value: size(value * MIB),
+        unit,
+        lambda value: size(value * factor),
         (Series(_("size"), points),),
         (),
         ("backup.size", "backup.intact"),
