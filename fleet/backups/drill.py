@@ -16,7 +16,7 @@ from django.db.models import F
 
 from checks.address import AddressError
 from checks.facts import Missing
-from checks.probes.rdb import HEAD_BYTES, MAGICS, BadPacking
+from checks.probes.rdb import HEAD_BYTES, MAGICS, BadPacking, Dump, read_dump
 from checks.probes.rdb_head import HEADER_BYTES, Said, read_head
 from checks.render import size
 from fleet.backups import scratch
@@ -30,7 +30,7 @@ from fleet.backups.readers import Reader, choose, installed
 from fleet.backups.restored import FAMILIES, Restored, RestoreLimits, shortfalls
 from fleet.backups.scratch import Scratch, ScratchEnded, ScratchTooSlow
 from fleet.backups.sealing import SealBroken
-from fleet.backups.verify import GOOD
+from fleet.backups.verify import GOOD, MOST_BYTES
 from fleet.registry.models import Target
 from fleet.registry.sealed import SecretError
 
@@ -43,6 +43,8 @@ MOST_S: Final = 3600.0
 MEMORY_SHARE: Final = 0.5
 MEMORY_TIMES: Final = 1.5
 LIMITS: Final = RestoreLimits()
+# One word for two things: our own reading of the dump tells them apart.
+SHORT_OR_OOM: Final = "Short read or OOM"
 # What a server writes before it ends, and what it means; the first found counts. Source: rdb.c.
 LAST_WORDS: Final = (
     ("Can't handle RDB format version", Outcome.NOT_DONE, "no_reader"),
@@ -52,7 +54,7 @@ LAST_WORDS: Final = (
     ("Wrong signature", Outcome.FAILED, "corrupt"),
     ("Wrong RDB checksum", Outcome.FAILED, "corrupt"),
     ("Unexpected EOF", Outcome.FAILED, "corrupt"),
-    ("Short read", Outcome.FAILED, "corrupt"),
+    (SHORT_OR_OOM, Outcome.FAILED, "corrupt"),
     ("Internal error in RDB", Outcome.FAILED, "corrupt"),
     ("Terminating server after rdb file reading failure", Outcome.FAILED, "corrupt"),
 )
@@ -134,6 +136,9 @@ def _drill(target: Target, artefact: Artefact, holding: Holding, now: datetime) 
         result.outcome, result.reason, result.text = Outcome.NOT_DONE, "timeout", str(error)
     except ScratchEnded as error:
         result.outcome, result.reason, result.text = told(error)
+    except redis.exceptions.RedisError as error:
+        text = f"the scratch server loaded it and then did not answer ({type(error).__name__})"
+        result.outcome, result.reason, result.text = Outcome.NOT_DONE, "timeout", text
     return result
 
 
@@ -153,7 +158,12 @@ def _restore(
     began_s = time.monotonic()
     with scratch.scratch(reader, allowed, MOST_S) as server:
         progress = _Progress(holding)
-        server.load(progress.counted(chain([head], pieces)), progress.tick)
+        fed = server.fed(progress.counted(chain([head], pieces)), progress.tick)
+        dump = read_dump(fed, MOST_BYTES)
+        try:
+            server.wait(progress.tick)
+        except ScratchEnded as error:
+            raise sorted_out(error, dump, allowed) from None
         result.load_ms = round(1000 * (time.monotonic() - began_s))
         result.keys = server.keys_by_database()
         result.families = families_of(server, target)
@@ -161,6 +171,17 @@ def _restore(
     result.outcome = Outcome.FAILED if missing else Outcome.PASSED
     result.reason = "incomplete" if missing else ""
     result.text = "; ".join(missing) or _success(result, live)
+
+
+def sorted_out(error: ScratchEnded, dump: Dump | Missing, allowed: int) -> ScratchEnded | Trouble:
+    """Tell memory that ran out from a dump that is cut: the one we read to its checksum is whole."""
+    is_whole = isinstance(dump, Dump) and dump.state.value in GOOD
+    if is_whole and SHORT_OR_OOM in error.log:
+        text = (
+            f"the copy is whole, and the scratch server ran out of the {size(allowed)} it may take"
+        )
+        return Trouble("too_large", text)
+    return error
 
 
 def _head(pieces: Iterator[bytes]) -> bytes:

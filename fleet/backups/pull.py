@@ -18,7 +18,7 @@ from checks.probes.redis import probe_redis
 from checks.probes.redis_target import RedisTarget, endpoint
 from checks.probes.replica import Incoming, PullBounds, PullError, PullTarget, pulling
 from checks.rule import Cadence
-from fleet.backups.copies import Kept, Store, name_of
+from fleet.backups.copies import Kept, Store, Writing, name_of
 from fleet.backups.drill_plan import plan
 from fleet.backups.jobs import Clock, Holding, Lease, finish, is_live, recording
 from fleet.backups.models import Artefact, BackupJob, BackupSource
@@ -145,10 +145,17 @@ class _Attempt:
             kept = packer.keep()
             self._record(kept, dump, packer, self._felt(pings, redis))
         except BaseException:
+            self._discard(writing, kept)
+            raise
+
+    def _discard(self, writing: Writing, kept: Kept | None) -> None:
+        """Leave nothing; what cannot be removed now, the next attempt sweeps."""
+        try:
             writing.drop()
             if kept:
                 self._store.remove(*kept)
-            raise
+        except Trouble as trouble:
+            logger.warning("left for the next pull source=%d: %s", self._source.pk, trouble)
 
     def _felt(self, pings: PingWatch, redis: RedisFacts) -> dict[str, int | None]:
         felt, trips = pings.felt, redis.round_trips

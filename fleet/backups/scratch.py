@@ -28,7 +28,7 @@ FOLDER_PREFIX: Final = "pkd-"
 PIPE_BYTES: Final = 1024 * 1024
 YOUNG_S: Final = 60.0
 POLL_S: Final = 0.05
-ANSWER_S: Final = 5.0
+ANSWER_S: Final = 20.0
 # As many as any server we know of is set up with; each costs it a few hundred bytes.
 DATABASES: Final = 1024
 # What a server maps beside its data: code, stacks, the allocator's spare. Measured: Valkey 9, 200 MB.
@@ -79,14 +79,31 @@ class Scratch:
         return self._process.pid
 
     def load(self, pieces: Iterable[bytes], tick: Callable[[], None]) -> None:
-        """Feed a dump to its last byte and wait until it is served.
+        """Feed a dump to its last byte and wait until it is served; as `fed` and `wait`."""
+        for _piece in self.fed(pieces, tick):
+            pass
+        self.wait(tick)
 
-        `tick` is called every second at least. Raises ScratchEnded and ScratchTooSlow, and what
-        `pieces` and `tick` raise.
+    def fed(self, pieces: Iterable[bytes], tick: Callable[[], None]) -> Iterator[bytes]:
+        """Feed a dump piece by piece and pass it on, to its end also where the server has ended.
+
+        `tick` is called every second at least. Raises ScratchTooSlow, and what both raise.
         """
-        with suppress(BrokenPipeError):  # it has seen enough: its end says why
-            for piece in pieces:
-                self._feed(piece, tick)
+        is_taken = True
+        for piece in pieces:
+            if is_taken:
+                is_taken = self._is_taken(piece, tick)
+            yield piece
+
+    def _is_taken(self, piece: bytes, tick: Callable[[], None]) -> bool:
+        try:
+            self._feed(piece, tick)
+        except (BrokenPipeError, ScratchEnded):  # it has seen enough: wait() says why
+            return False
+        return True
+
+    def wait(self, tick: Callable[[], None]) -> None:
+        """Wait until what was fed is served. Raises ScratchEnded, ScratchTooSlow and what `tick` raises."""
         self._close_pipe()
         while not self._is_serving():
             self._check()

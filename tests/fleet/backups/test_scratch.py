@@ -5,13 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from fleet.backups import scratch
+from checks.probes.rdb import read_dump
+from fleet.backups import drill, scratch
+from fleet.backups.places import Trouble
 from fleet.backups.readers import installed
 from fleet.backups.scratch import ScratchEnded, ScratchTooSlow
+from tests.fleet.backups.dumps import dump
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,3 +86,16 @@ def test_a_server_that_is_killed_says_so():
         os.kill(server.process_id, signal.SIGKILL)
         with pytest.raises(ScratchEnded, match="it was killed: out of memory"):
             server.load(iter([b"x" * 10_000_000]), quiet)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"), [(lambda dump: dump, "too_large"), (lambda dump: dump[:-9], "corrupt")]
+)
+def test_memory_that_runs_out_is_no_fault_of_the_copy(spoil, reason):
+    """Servers say "Short read or OOM" of both: what we read ourselves tells which."""
+    whole = spoil(dump(datetime(2026, 11, 22, tzinfo=UTC)))
+    ended = ScratchEnded("it ended", "# Short read or OOM loading DB. Unrecoverable error")
+    found = drill.sorted_out(ended, read_dump(iter([whole]), GIB), GIB)
+
+    is_memory = isinstance(found, Trouble) and found.reason == "too_large"
+    assert ("too_large" if is_memory else drill.told(found)[1]) == reason
