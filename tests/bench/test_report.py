@@ -14,7 +14,6 @@ COSTS = sizing.Costs(
     day_row_bytes=200,
     state_bytes=10_000,
     visit_wal_bytes=600,
-    evidence_wal_bytes=10_000,
     portal_mb=300,
     database_mb=400,
 )
@@ -28,8 +27,8 @@ def test_ten_thousand_pairs_every_minute():
 
     # 166.7 visits a second: a third of a processor at 2 ms, two thirds of half of one.
     # 2.88 GB a day raw, four days of it; 10,000 × (2,160 + 730) × 200 B; 0.1 GB of state.
-    # 14.4 million visits × 600 B and 960,000 × 10 kB.
-    assert row == "| 10,000 | 60 s | 166.7 | 1 | 0.08 | 0.7 GB | 17.4 GB | 18.2 GB |"
+    # 14.4 million visits × 600 B of log.
+    assert row == "| 10,000 | 60 s | 166.7 | 1 | 0.08 | 0.7 GB | 17.4 GB | 8.6 GB |"
 
 
 @pytest.mark.parametrize(("visits_s", "workers"), [(0.1, 1), (250, 1), (250.1, 2), (1000, 4)])
