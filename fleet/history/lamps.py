@@ -20,7 +20,7 @@ CROSS JOIN LATERAL (
 
 
 class Lamps(NamedTuple):
-    """How a target stood, and since when."""
+    """How a target stood, and when either lamp had changed last."""
 
     compliance: str
     health: str
