@@ -334,9 +334,10 @@ def test_waived_findings_are_counted_apart_and_listed_in_their_view(mara, findin
 
     shown = mara.get("/admin/findings/finding/").context
     assert [one.pk for one in shown["cl"].result_list] == [other.pk]
-    assert [(view["word"], view["count"]) for view in shown["views"]][:4] == [
+    assert [(view["word"], view["count"]) for view in shown["views"]][:5] == [
         ("Open", 1),
         ("Mine", None),
+        ("Stale", 0),
         ("Pending", 0),
         ("Waived", 1),
     ]
