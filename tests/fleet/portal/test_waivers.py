@@ -338,8 +338,8 @@ def test_waived_findings_are_counted_apart_and_listed_in_their_view(mara, findin
         ("Open", 1),
         ("Mine", None),
         ("Stale", 0),
-        ("Pending", 0),
         ("Waived", 1),
+        ("Pending", 0),
     ]
     waived = mara.get("/admin/findings/finding/", {"state": "waived", "waiver": waiver.pk})
     assert [one.pk for one in waived.context["cl"].result_list] == [finding.pk]
