@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 MOST_BYTES: Final = 16_384
@@ -25,17 +24,20 @@ class Shape:
     pattern: re.Pattern[bytes]
 
 
-@dataclass(slots=True)
 class Shapes:
     """Splits INFO into the fields that are wanted, in a third of the time once it knows the shape.
 
-    The result is that of `split`, cut down to the wanted names. A text of another shape, however
-    alike, does not match and is split. Any bytes may come.
+    Wanted are these names, and those that begin with one of `families`. The result is that of
+    `split`, cut down to them. A text that may hold them anywhere else does not match and is split.
+    Any bytes may come.
     """
 
-    is_wanted: Callable[[bytes], bool]
-    _known: dict[Key, Shape] = field(default_factory=dict)
-    _left: dict[Key, list[int]] = field(default_factory=dict)  # texts until learning, and then
+    def __init__(self, names: frozenset[bytes], families: tuple[bytes, ...] = ()) -> None:
+        self._names, self._families = names, families
+        whole = [*(name + b":" for name in names), *families]
+        self._beginnings = frozenset(one[:end] for one in whole for end in range(len(one) + 1))
+        self._known: dict[Key, Shape] = {}
+        self._left: dict[Key, list[int]] = {}  # texts until learning, and how many the next time
 
     def fields(self, text: bytes) -> dict[bytes, bytes]:
         """Return the fields by name; of one given twice, the last counts."""
@@ -62,7 +64,29 @@ class Shapes:
         left[0] = left[1]
         if len(self._known) >= MOST_SHAPES:
             del self._known[next(iter(self._known))]
-        self._known[key] = learn(text, self.is_wanted)
+        self._known[key] = self._learn(text)
+
+    def _learn(self, text: bytes) -> Shape:
+        """Make the expression for texts with these lines.
+
+        Of a line that is not wanted it asks for no more than shows that it is none of those.
+        """
+        names, lines = [], []
+        for line in text.split(b"\r\n"):
+            name, colon, _ = line.partition(b":")
+            if colon and (name in self._names or name.startswith(self._families)):
+                names.append(name)
+                lines.append(re.escape(name) + rb":([^\r]*+)")
+            else:
+                lines.append(re.escape(self._telling(name + colon)) + rb"[^\r]*+")
+        return Shape(tuple(names), re.compile(rb"\r\n".join(lines)))
+
+    def _telling(self, head: bytes) -> bytes:
+        """Return the shortest beginning that no wanted line has; all of it where there is none."""
+        for end in range(1, len(head) + 1):
+            if head[:end] not in self._beginnings:
+                return head[:end]
+        return head
 
 
 def split(text: bytes) -> dict[bytes, bytes]:
@@ -72,16 +96,3 @@ def split(text: bytes) -> dict[bytes, bytes]:
         name, _, value = line.partition(b":")
         info[name] = value
     return info
-
-
-def learn(text: bytes, is_wanted: Callable[[bytes], bool]) -> Shape:
-    """Make the expression for texts with these lines: each name as it is, each value as it comes."""
-    names, lines = [], []
-    for line in text.split(b"\r\n"):
-        name, colon, _ = line.partition(b":")
-        if colon and is_wanted(name):
-            names.append(name)
-            lines.append(re.escape(name) + rb":([^\r]*+)")
-        else:
-            lines.append(re.escape(name) + (rb":[^\r]*+" if colon else b""))
-    return Shape(tuple(names), re.compile(rb"\r\n".join(lines)))

@@ -134,11 +134,7 @@ def read_info(text: bytes, host: str) -> tuple[Engine, Fields]:
     return engine, fields
 
 
-def _is_wanted(name: bytes) -> bool:
-    return name in WANTED or name[:5] == b"slave"  # a line for each replica
-
-
-_shapes = Shapes(_is_wanted)
+_shapes = Shapes(WANTED, families=(b"slave",))  # a line for each replica
 
 
 def _read_texts(info: Info, fields: Fields) -> None:
