@@ -56,6 +56,12 @@ def still_to_tell(mail: Mail, now: datetime) -> Still:
     return Still(is_any=bool(says), says=says)
 
 
+def count_as_told(mail_id: int, now: datetime) -> None:
+    """Take it that a mail was read which is given up in doubt: the end of what it told is told too."""
+    openings = [one for one in in_mail(mail_id) if not one.is_told_open]
+    settle.tell(mail_id, [(one, Move.OPENED) for one in openings], now)
+
+
 def _fate(mail: Mail, news: News, now: datetime, *, is_silenced: bool) -> Fate:
     fate = decide(news, now, is_silenced=is_silenced)
     if mail.is_doubtful and fate.reason == "told":
@@ -71,5 +77,10 @@ def _settle(mail: Mail, fates: Sequence[tuple[News, Fate]], now: datetime) -> No
     settle.drop(dropped)
     if mail.is_doubtful:
         # An earlier attempt may have told its reader: then the end must be told as well.
-        maybe = [one for one, fate in dropped if fate.reason not in UNTOLD and not one.is_told_open]
+        maybe = [one for one, fate in dropped if fate.reason not in UNTOLD and not _is_settled(one)]
         settle.tell(mail.pk, [(one, Move.OPENED) for one in maybe], now)
+
+
+def _is_settled(news: News) -> bool:
+    """Tell whether this opening counts as told already, and maybe as over since."""
+    return news.is_told_open or (news.told is not None and news.told.opened_at == news.opened_at)

@@ -22,7 +22,7 @@ from fleet.alerts.letter import Letter
 from fleet.alerts.models import Channel, Mail
 from fleet.alerts.reminders import reminded
 from fleet.alerts.render import render
-from fleet.alerts.revalidate import Still, still_to_tell
+from fleet.alerts.revalidate import Still, count_as_told, still_to_tell
 from fleet.alerts.threads import references
 from fleet.alerts.timing import FIRST_RETRY, GIVE_UP, LEASE, SENDERS, backoff
 from fleet.registry.arrays import rows_of
@@ -75,9 +75,12 @@ def _claim(now: datetime) -> Mail | None:
 def _bury(now: datetime) -> None:
     """Give up mails whose senders died again and again for a day."""
     lapsed = Mail.objects.filter(state=State.LEASED, lease_until__lte=now)
-    lapsed.filter(first_tried_at__lte=now - GIVE_UP).update(
-        state=State.DEAD, error="no attempt came to an end within 24 h"
-    )
+    with transaction.atomic():
+        for mail in lapsed.filter(first_tried_at__lte=now - GIVE_UP).select_for_update():
+            mail.state, mail.is_doubtful = State.DEAD, True
+            mail.error = "no attempt came to an end within 24 h"
+            mail.save(update_fields=["state", "is_doubtful", "error"])
+            count_as_told(mail.pk, now)
 
 
 def _attempt(mail: Mail, letter: Letter, still: Still, clock: Clock) -> None:
@@ -137,15 +140,18 @@ def _sent(mail: Mail, still: Still, answer: str, now: datetime) -> None:
 @transaction.atomic
 def _refused(mail: Mail, refused: Refused, now: datetime) -> None:
     is_dead = refused.permanent or now - (mail.first_tried_at or now) >= GIVE_UP
+    is_doubtful = mail.is_doubtful or refused.in_doubt
     mine = Mail.objects.filter(pk=mail.pk, state=State.LEASED, attempts=mail.attempts)
-    mine.update(
+    is_mine = mine.update(
         state=State.DEAD if is_dead else State.WAITING,
         lease_until=None,
         error=refused.text,
         next_attempt_at=now + backoff(mail.attempts),
-        is_doubtful=mail.is_doubtful or refused.in_doubt,
+        is_doubtful=is_doubtful,
         awaits_server=refused.unreached,
     )
+    if is_mine and is_dead and is_doubtful:
+        count_as_told(mail.pk, now)
     if refused.unreached and mail.channel.kind == Channel.Kind.EMAIL:
         _hold_others(refused.text, now)
     level = logging.ERROR if is_dead else logging.WARNING

@@ -129,6 +129,41 @@ def test_what_may_have_been_told_is_followed_by_its_end(story):
     assert story.mails() == [("alert", "cancelled"), ("alert", "sent")]
 
 
+def test_what_was_given_up_in_doubt_is_followed_by_its_end_too(story):
+    """The server took the opening and said nothing, then refused it for good; a person retries it."""
+    made(story)
+    finding = Delivery.objects.get().transition.finding
+    story.inbox.answer = "drop"
+    mail = sends(story)
+    story.inbox.answer = "250 ok"
+    story.inbox.rcpt[NORTHWIND] = "550 5.1.1 no such user"
+    story.now = mail.next_attempt_at
+    assert sends(story).state == "dead"
+    assert Told.objects.get().is_open
+
+    del story.inbox.rcpt[NORTHWIND]
+    story.resolves(finding)
+    story.after(minutes=6)
+    assert [one.partition("]")[0] for one in story.subjects()] == ["[Critical", "[Resolved"]
+    assert send.retry(mail.pk, story.now)
+    story.after(minutes=1)
+    assert story.mails() == [("alert", "cancelled"), ("alert", "sent")]
+    assert not Told.objects.get().is_open
+
+
+def test_what_was_given_up_in_doubt_and_is_open_still_is_told_by_a_retry(story):
+    made(story)
+    send._claim(story.now)
+    story.now += timedelta(hours=24)
+    assert not send.send_one(lambda: story.now)
+    assert Told.objects.get().is_open
+
+    mail = Mail.objects.get()
+    assert send.retry(mail.pk, story.now)
+    assert sends(story).state == "sent"
+    assert story.subjects() == [OPENED]
+
+
 def test_a_server_that_is_away_makes_all_wait_and_the_first_mail_it_takes_frees_them(
     story, settings
 ):
