@@ -26,6 +26,7 @@ def environment(folders: Folders, host: str, port: int) -> dict[str, str]:
         "STATIC_ROOT": str(folders.home / "static"),
         "DATA_FOLDER": str(folders.home),
         "PULL_FOLDER": str(folders.home / "pulls"),
+        "BACKUP_ROOTS": str(folders.home / "backups"),
         "STATICFILES_STORAGE": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
     }
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -84,6 +85,14 @@ class FolderStore:
             for name in gone:
                 (self._folder / name).unlink(missing_ok=True)
         return len(gone)
+
+
+def forget(target_id: int) -> None:
+    """Remove every copy that was pulled of a pair into this machine's folder; none is no fault."""
+    folder = Path(settings.PULL_FOLDER) / str(target_id)
+    if settings.PULL_FOLDER and folder.exists():
+        with _told(folder):
+            shutil.rmtree(folder)
 
 
 class _FileWriting:

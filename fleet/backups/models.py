@@ -369,12 +369,8 @@ class BackupJob(models.Model):
                 condition=models.Q(state__in=["waiting", "leased"]),
                 name="backup_job_live",
             ),
-            # What somebody waits for: its pair is judged as soon as it ends.
-            models.Index(
-                fields=["ended_at"],
-                condition=models.Q(asked_by__isnull=False),
-                name="backup_job_asked_ended",
-            ),
+            # What ended lately: its pair is judged at once. And the sweep.
+            models.Index(fields=["ended_at"], name="backup_job_ended"),
             # The pair's tab: what was done lately.
             models.Index(fields=["target", "-made_at"], name="backup_job_of_target"),
         ]

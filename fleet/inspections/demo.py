@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final
 
+from fleet.backups import folder_store
 from fleet.history.models import (
     ComplianceDay,
     LampMove,
@@ -14,6 +16,7 @@ from fleet.history.models import (
     VisitDay,
     VisitHour,
 )
+from fleet.inspections.demo_backups import register_backup
 from fleet.registry.models import Pair, Target, Tenant, Zone
 from fleet.registry.sealed import seal
 
@@ -30,16 +33,16 @@ HISTORY: Final = (
 )
 
 
-def register(entries: Iterable[Mapping[str, Any]]) -> int:
+def register(entries: Iterable[Mapping[str, Any]], now: datetime) -> int:
     """Put the fleet in, or move it to this run's ports; returns the number of pairs."""
     zone, _made = Zone.objects.get_or_create(slug="local")
     if not zone.location:
         zone.location = LOCATION
         zone.save()
-    return len([_register_one(entry, zone) for entry in entries])
+    return len([_register_one(entry, zone, now) for entry in entries])
 
 
-def _register_one(entry: Mapping[str, Any], zone: Zone) -> Target:
+def _register_one(entry: Mapping[str, Any], zone: Zone, now: datetime) -> Target:
     tenant, _made = Tenant.objects.get_or_create(name=entry["tenant"], defaults={"is_demo": True})
     target, _made = Target.objects.update_or_create(
         tenant=tenant,
@@ -47,6 +50,7 @@ def _register_one(entry: Mapping[str, Any], zone: Zone) -> Target:
         defaults={"zone": zone, "environment": "demo", "labels": _labels(entry)},
     )
     Pair.objects.update_or_create(target=target, defaults=_columns(entry, zone))
+    register_backup(target, entry, now)
     return target
 
 
@@ -70,11 +74,16 @@ def _columns(entry: Mapping[str, Any], zone: Zone) -> dict[str, Any]:
 
 
 def remove() -> int:
-    """Take the demo tenants out with all that hangs on them; returns the number of pairs."""
+    """Take the demo tenants out with all that hangs on them, and the copies that were pulled.
+
+    Returns the number of pairs.
+    """
     targets = Target.objects.filter(tenant__is_demo=True)
     ids = list(targets.values_list("pk", flat=True))
     for model in HISTORY:
         model._default_manager.filter(target_id__in=ids).delete()
     targets.delete()
     Tenant.objects.filter(is_demo=True).delete()
+    for target_id in ids:
+        folder_store.forget(target_id)
     return len(ids)

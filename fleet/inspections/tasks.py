@@ -16,7 +16,7 @@ from fleet.inspections.clock import advance_findings
 from fleet.inspections.connection_test import claim_tests, run_test
 from fleet.inspections.dispatch import Shard, dispatch_due
 from fleet.inspections.dryrun import claim_dry_runs, run_dry
-from fleet.inspections.hasten import judge_what_was_asked
+from fleet.inspections.hasten import judge_new_copies
 from fleet.inspections.heartbeat import Heartbeat
 from fleet.inspections.load import Token
 from fleet.inspections.run import inspect, stop_room
@@ -68,7 +68,7 @@ def watch_unverified() -> None:
         now = timezone.now()
         mark_unverified(now)
         advance_findings(now)
-        judge_what_was_asked(now)
+        judge_new_copies(now)
 
 
 @shared_task(ignore_result=True)

@@ -10,7 +10,6 @@ from run.children import Child
 from run.demo import servers, simulator
 from run.demo.fleet import PAIRS
 
-FOLDER = "demo"
 MANIFEST = "fleet.json"
 
 
@@ -19,7 +18,7 @@ def start(_runtime: Path, home: Path) -> list[Child]:
 
     The manifest holds the demo's own passwords, so it is closed to others.
     """
-    folder = home / FOLDER
+    folder = home / servers.FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     ports = servers.free_ports(len(PAIRS) + sum(pair.emailengine is not None for pair in PAIRS))
     redis_ports = dict(zip((pair.name for pair in PAIRS), ports, strict=False))
@@ -28,17 +27,19 @@ def start(_runtime: Path, home: Path) -> list[Child]:
         zip((pair.name for pair in simulated), ports[len(PAIRS) :], strict=True)
     )
     passwords = {pair.name: secrets.token_urlsafe(12) for pair in PAIRS}
-    entries = [servers.entry(pair, redis_ports, passwords, emailengine_ports) for pair in PAIRS]
+    entries = [
+        servers.entry(pair, redis_ports, passwords, emailengine_ports, home) for pair in PAIRS
+    ]
     _write(folder / MANIFEST, entries)
     children = [
-        servers.child(pair, redis_ports[pair.name], passwords[pair.name], folder) for pair in PAIRS
+        servers.child(pair, redis_ports[pair.name], passwords[pair.name], home) for pair in PAIRS
     ]
     return [*children, simulator.child(folder / MANIFEST)]
 
 
 def command(home: Path) -> list[str]:
     """Name the management command that registers the fleet."""
-    return ["demo", "register", str(home / FOLDER / MANIFEST)]
+    return ["demo", "register", str(home / servers.FOLDER / MANIFEST)]
 
 
 def _write(path: Path, entries: list[dict[str, object]]) -> None:

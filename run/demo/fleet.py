@@ -20,6 +20,8 @@ class DemoPair:
     """One server of the demo: its settings are GOOD but for `config` (None removes a line).
 
     fault is what happens to it once it runs; emailengine names the simulated instance's recording.
+    backup is how it is copied: pulled by the portal, by a job that fell silent, or to a directory
+    in which the copy is damaged.
     """
 
     name: str
@@ -28,6 +30,7 @@ class DemoPair:
     config: dict[str, str | None] = field(default_factory=dict)
     fault: Literal["", "full", "failing-bgsave", "flaps", "wrong-password"] = ""
     emailengine: Literal["healthy", "dead-workers"] | None = None
+    backup: Literal["", "pulled", "late", "damaged"] = ""
     mailboxes: int | None = None
     note: str = ""
 
@@ -47,33 +50,42 @@ NORTHWIND, HALDEN, TESSERA = (
 PAIRS = (
     DemoPair(
         "northwind-eu-01", NORTHWIND, "valkey", emailengine="healthy", mailboxes=12,
-        note="All as required, Valkey 9",
+        backup="pulled", note="All as required, Valkey 9",
     ),
     DemoPair(
         "northwind-eu-02", NORTHWIND, "redis", emailengine="healthy", mailboxes=8,
-        note="All as required, Redis 6.2",
+        backup="pulled", note="All as required, Redis 6.2",
     ),
     DemoPair(
         "northwind-eu-03", NORTHWIND, "valkey", {"maxmemory-policy": "allkeys-lru"},
-        emailengine="healthy", mailboxes=10, note="Evicts any key",
+        emailengine="healthy", mailboxes=10, backup="pulled", note="Evicts any key",
     ),
-    DemoPair("northwind-us-01", NORTHWIND, "valkey", {"save": '""'}, note="No persistence at all"),
-    DemoPair("northwind-us-02", NORTHWIND, "redis", {"tcp-keepalive": "0"}, note="Keepalive off"),
+    DemoPair(
+        "northwind-us-01", NORTHWIND, "valkey", {"save": '""'}, backup="damaged",
+        note="No persistence at all, and its backup is damaged",
+    ),
+    DemoPair(
+        "northwind-us-02", NORTHWIND, "redis", {"tcp-keepalive": "0"}, backup="pulled",
+        note="Keepalive off",
+    ),
     DemoPair("halden-eu-01", HALDEN, "valkey", {"maxmemory": "24mb"}, "full", note="Memory nearly full"),
     DemoPair("halden-eu-02", HALDEN, "redis", fault="failing-bgsave", note="Background saves fail"),
-    DemoPair("halden-eu-03", HALDEN, "redis", {"save": "3600 1"}, note="Saves too seldom"),
+    DemoPair(
+        "halden-eu-03", HALDEN, "redis", {"save": "3600 1"}, backup="late",
+        note="Saves too seldom, and its backup job fell silent",
+    ),
     DemoPair(
         "halden-eu-04", HALDEN, "valkey", fault="wrong-password",
         note="The registry has a wrong password",
     ),
     DemoPair(
         "halden-eu-05", HALDEN, "valkey", emailengine="dead-workers", mailboxes=15,
-        note="EmailEngine's queue workers died after a Redis restart",
+        backup="pulled", note="EmailEngine's queue workers died after a Redis restart",
     ),
     DemoPair("tessera-us-01", TESSERA, "valkey", {"cluster-enabled": "yes"}, note="Cluster mode"),
     DemoPair(
         "tessera-us-02", TESSERA, "redis", {"appendonly": "yes", "appendfsync": "always"},
-        note="AOF, fsync at every write",
+        backup="pulled", note="AOF, fsync at every write",
     ),
     DemoPair("tessera-us-03", TESSERA, "redis", fault="flaps", note="Stops and starts every few minutes"),
 )  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import shutil
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,11 @@ ANSWER_WITHIN_S = 1.0
 FULL_RATIO = 0.87
 SERVER_PORTS = range(20_000, 32_000)
 FILLING_BYTES = 100_000
+# Below the installation's folder: the servers' own files, and copies where sources may look for them.
+FOLDER = "demo"
+COPIES = Path("backups", "pairkeeper-demo")
+COPIED_KEYS = 200
+COPY_AGE_S = 45  # a younger file may still be written; an older one would contradict the dump
 
 
 def free_ports(count: int) -> list[int]:
@@ -55,6 +62,7 @@ def entry(
     redis_ports: dict[str, int],
     passwords: dict[str, str],
     emailengine_ports: dict[str, int],
+    home: Path,
 ) -> dict[str, object]:
     """Tell what the registry and the simulator must know of one pair."""
     is_wrong = pair.fault == "wrong-password"
@@ -70,14 +78,16 @@ def entry(
         "metrics_token": "demo" if port else "",
         "api_token": "demo" if port else "",
         "expected_mailboxes": pair.mailboxes,
+        "backup": pair.backup,
+        "backup_folder": str(home / COPIES / pair.name) if pair.backup == "damaged" else "",
     }
 
 
-def child(pair: DemoPair, port: int, password: str, folder: Path) -> Child:
+def child(pair: DemoPair, port: int, password: str, home: Path) -> Child:
     """Describe one server in a folder of its own; it is ready when it answers and its fault is in place."""
-    home = folder / pair.name
-    home.mkdir(mode=0o700, exist_ok=True)
-    argv = [str(program(pair)), str(write_config(pair, port, password, home))]
+    folder = home / FOLDER / pair.name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    argv = [str(program(pair)), str(write_config(pair, port, password, folder))]
     if pair.fault == "flaps":
         argv = [sys.executable, "-m", "run.demo.flapping", *argv]
     # A server that cannot save refuses to end: it would hold up Ctrl-C for ten seconds.
@@ -90,11 +100,11 @@ def child(pair: DemoPair, port: int, password: str, folder: Path) -> Child:
     )
 
 
-def write_config(pair: DemoPair, port: int, password: str, home: Path) -> Path:
+def write_config(pair: DemoPair, port: int, password: str, folder: Path) -> Path:
     """Write the configuration file anew, so that a fault a visitor mended is back at the next start."""
-    data = home / "data"
+    data = folder / "data"
     data.mkdir(mode=0o700, exist_ok=True)
-    (home / "data" / "nodes.conf").unlink(missing_ok=True)
+    (data / "nodes.conf").unlink(missing_ok=True)
     lines = {
         "port": str(port),
         "bind": "127.0.0.1",
@@ -105,7 +115,7 @@ def write_config(pair: DemoPair, port: int, password: str, home: Path) -> Path:
     }
     if "cluster-enabled" in lines:
         lines["cluster-port"] = str(free_ports(1)[0])  # else port + 10000, which may not exist
-    path = home / f"{pair.program}.conf"
+    path = folder / f"{pair.program}.conf"
     path.touch(mode=0o600)
     path.write_text("".join(f"{name} {value}\n" for name, value in _one_save_a_line(lines)))
     return path
@@ -122,6 +132,7 @@ def _one_save_a_line(lines: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _is_ready(pair: DemoPair, port: int, password: str, home: Path) -> bool:
+    data = home / FOLDER / pair.name / "data"
     no_retry = Retry(NoBackoff(), 0)
     client = redis.Redis(
         port=port, password=password, socket_timeout=ANSWER_WITHIN_S, retry=no_retry
@@ -134,7 +145,9 @@ def _is_ready(pair: DemoPair, port: int, password: str, home: Path) -> bool:
         if pair.fault == "full":
             fill(client)
         if pair.fault == "failing-bgsave":
-            break_saves(client, home)
+            break_saves(client, data)
+        if pair.backup == "damaged":
+            damage_copy(client, data / "dump.rdb", home / COPIES / pair.name)
         return True
 
 
@@ -147,8 +160,24 @@ def fill(client: redis.Redis) -> None:
         number += 1
 
 
-def break_saves(client: redis.Redis, home: Path) -> None:
+def break_saves(client: redis.Redis, data: Path) -> None:
     """Take the folder away that the server saves into, and have it try."""
-    shutil.rmtree(home / "data", ignore_errors=True)
+    shutil.rmtree(data, ignore_errors=True)
     client.set("demo:unsaved", "1")
     client.bgsave()
+
+
+def damage_copy(client: redis.Redis, dump: Path, folder: Path) -> None:
+    """Let the server write a copy of a few keys, as if some time ago, and turn one byte of it."""
+    copy = folder / "nightly.rdb"
+    if copy.exists():
+        return
+    for number in range(COPIED_KEYS):
+        client.set(f"demo:copied:{number}", f"message {number}")
+    client.save()
+    data = bytearray(dump.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy.write_bytes(data)
+    made_at = time.time() - COPY_AGE_S
+    os.utime(copy, (made_at, made_at))

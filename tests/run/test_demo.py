@@ -1,11 +1,14 @@
 import json
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 import redis
 
+from checks.probes.rdb import read_dump
 from run import demo
+from run.demo.servers import FOLDER
 from run.supervisor import Supervisor
 
 pytestmark = pytest.mark.live
@@ -19,7 +22,7 @@ def fleet(tmp_path_factory):
     supervisor = Supervisor(logs)
     try:
         supervisor.start(demo.start(home, home))
-        entries = json.loads((home / demo.FOLDER / demo.MANIFEST).read_text())
+        entries = json.loads((home / FOLDER / demo.MANIFEST).read_text())
         yield {entry["name"]: entry for entry in entries}
     finally:
         supervisor.stop()
@@ -76,6 +79,15 @@ def test_the_failing_one_fails_to_save(fleet):
         while client.info("persistence")["rdb_bgsave_in_progress"]:
             pass
         assert client.info("persistence")["rdb_last_bgsave_status"] == "err"
+
+
+def test_one_copy_is_a_dump_with_a_byte_turned(fleet):
+    folder = Path(fleet["northwind-us-01"]["backup_folder"])
+    (copy,) = folder.iterdir()
+
+    with copy.open("rb") as data:
+        dump = read_dump(iter(lambda: data.read(4096), b""), 10**6)
+    assert (folder.name, dump.state.value) == ("northwind-us-01", "corrupt")
 
 
 def test_the_registry_is_given_a_wrong_password(fleet):

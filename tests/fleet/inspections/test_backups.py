@@ -8,7 +8,7 @@ from checks.rule import Cadence
 from fleet.backups.models import BackupJob
 from fleet.findings.models import Finding
 from fleet.inspections.cadences import to_bits
-from fleet.inspections.hasten import judge_what_was_asked
+from fleet.inspections.hasten import judge_new_copies
 from fleet.inspections.models import LatestFacts, PairState
 from tests.fleet.backups.sources import make_artefact
 from tests.fleet.factories import make_person
@@ -80,22 +80,35 @@ def test_a_pair_without_a_source_is_unverified_and_has_no_backup():
     assert found.core_unknown == {"backup.configured": "no_history", "backup.age": "depends_on"}
 
 
-@pytest.mark.parametrize(("is_asked", "hastened"), [(True, 1), (False, 0)])
-def test_what_somebody_asked_for_is_judged_as_soon_as_it_ends(is_asked, hastened):
+@pytest.mark.parametrize(
+    ("kind", "is_asked", "source_age", "hastened"),
+    [
+        ("verify", False, HOUR, 0),
+        ("verify", True, HOUR, 1),
+        ("verify", False, timedelta(minutes=11), 0),
+        ("verify", False, timedelta(minutes=9), 1),  # the first looks at a new source
+        ("pull", False, HOUR, 1),
+        ("drill", False, HOUR, 1),
+    ],
+)
+def test_what_is_new_of_copies_is_judged_as_soon_as_it_is_known(
+    kind, is_asked, source_age, hastened
+):
     (pair,) = make_pairs(1)
     visit(NOW)
     later = NOW + timedelta(minutes=5)
-    by = make_person() if is_asked else None
+    pair.target.backup_sources.update(created_at=later - source_age)
     BackupJob.objects.create(
-        kind="verify",
+        kind=kind,
         target=pair.target,
+        source=None if kind == "drill" else pair.target.backup_sources.get(),
         made_at=NOW,
         state="done",
         ended_at=later,
-        asked_by=by,
+        asked_by=make_person() if is_asked else None,
     )
 
-    assert judge_what_was_asked(later) == hastened
-    assert judge_what_was_asked(later) == 0
+    assert judge_new_copies(later) == hastened
+    assert judge_new_copies(later) == 0
     due = [Cadence.BACKUP in one.cadences for one in claimed(later)]
     assert due == [bool(hastened)] or not due

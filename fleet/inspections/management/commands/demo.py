@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 from django.db import transaction
+from django.utils import timezone
 
 from fleet.inspections.demo import register, remove
 
@@ -29,4 +30,4 @@ class Command(BaseCommand):
                 self.stdout.write(f"Removed {remove()} demo pairs and what belonged to them.")
                 return
             entries = json.loads(options["manifest"].read_text())
-            self.stdout.write(f"Registered {register(entries)} demo pairs.")
+            self.stdout.write(f"Registered {register(entries, timezone.now())} demo pairs.")
