@@ -88,6 +88,12 @@ app.conf.update(
             "schedule": crontab(minute="40"),
             "options": {"expires": 3000},
         },
+        # An hour settles for five minutes; the later runs make good what the first could not.
+        "roll-hours": {
+            "task": "fleet.history.tasks.roll_hours",
+            "schedule": crontab(minute="6-59/10"),
+            "options": {"expires": 540},
+        },
         # Hourly, so that a machine that sleeps at night has its partitions too.
         "keep-history": {
             "task": "fleet.history.tasks.keep_history",

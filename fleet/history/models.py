@@ -59,7 +59,7 @@ class Visit(models.Model):
 
 
 class Rollup(models.Model):
-    """What the visits of one period read, together; written once, when its day (UTC) is over.
+    """What the visits of one period read, together; written once it is over, and again with its day (UTC).
 
     Plain names hold the mean of the visits, `_min_`, `_max_` their extremes. Counters of the server
     (`evicted_keys`, `rejected_connections`, `total_commands_processed`) hold their highest value: a
@@ -143,6 +143,19 @@ class RolledDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day}"
+
+
+class RolledHour(models.Model):
+    """An hour whose rows are written, though its day is not over: charts need not read it raw.
+
+    None before it is missing back to the newest RolledDay; the marks go when their day is rolled up.
+    """
+
+    at = models.DateTimeField(primary_key=True)  # when the hour began
+    rolled_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H}:00"
 
 
 class MemoryGrowth(models.Model):

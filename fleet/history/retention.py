@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from fleet.history import partitions, rollup
+from fleet.history import ordering, partitions, rollup
 from fleet.history.growth import keep_growth
 from fleet.history.models import FleetHour, RolledDay, ScoreDay
 from fleet.registry.models import FleetSettings
@@ -22,7 +22,8 @@ CLOCKS_AGREE: Final = timedelta(hours=1)
 def keep(now: datetime, database_now: datetime, settings: FleetSettings) -> None:
     """Make the partitions of the coming days, roll closed days up, and drop what is past retention.
 
-    Raw visits go only when their hours and day are written with all of them.
+    Raw visits go only when their hours and day are written with all of them. What is left of a
+    closed month is put in order.
     """
     today = now.astimezone(UTC).date()
     for table in partitions.TABLES:
@@ -45,6 +46,7 @@ def keep(now: datetime, database_now: datetime, settings: FleetSettings) -> None
     FleetHour.objects.filter(at__lt=since).delete()
     ScoreDay.objects.filter(day__lt=days_from).delete()
     RolledDay.objects.filter(day__lt=days_from).delete()
+    ordering.order_closed(rollup.first_open(now))
 
 
 def _drop_raw(oldest: date, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Raw visits to hours and days: written once per closed day, in the order that charts read."""
+"""Raw visits to hours and days: written once per closed period, in the order that charts read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from fleet.history import partitions
-from fleet.history.models import RolledDay, VisitHour
+from fleet.history.models import RolledDay, RolledHour, VisitHour
 
 logger = logging.getLogger(__name__)
 
 # A visit of the day's last seconds may take its deadline, and a lost one its lease, to be recorded.
 SETTLES: Final = timedelta(minutes=10)
+HOUR: Final = timedelta(hours=1)
 ROLLING: Final = 7_305_103  # an advisory lock key
 MEANS: Final = {
     "rtt_median_us": "rtt_median_us",
@@ -80,7 +81,7 @@ def _of_hours() -> dict[str, str]:
     counts = {
         "target_id": "target_id",
         "at": "date_bin('1 day', at, 'epoch')",
-        **{f"{name}_count": f"sum({name}_count)" for name in ("visits", "silent", "blind")},
+        **{f"{name}_count": f"sum({name}_count)::int8" for name in ("visits", "silent", "blind")},
     }
     means = {name: WEIGHTED.format(name) for name in MEANS}
     return counts | means | _extremes(dict.fromkeys(LEAST), dict.fromkeys(MOST))
@@ -101,9 +102,16 @@ def _select(made_of: dict[str, str], source: str) -> str:
 WITHIN: Final = "at >= %(since)s AND at < %(until)s"
 HOURS_OF_RAW: Final = _select(_of_raw("1 hour"), f"history_visit WHERE {WITHIN}")
 DAYS_OF_HOURS: Final = _select(_of_hours(), f"history_visithour WHERE {WITHIN}")
-OF_ONE: Final = f"history_visit WHERE target_id = %(target_id)s AND {WITHIN}"
-HOURS_OF_ONE: Final = _select(_of_raw("1 hour"), OF_ONE)
-DAYS_OF_ONE: Final = _select(_of_raw("1 day"), OF_ONE)
+ONE: Final = "target_id = %(target_id)s AND at < %(until)s AND at >="
+# What is written of the open day is taken so, the rest straight from the raw visits.
+HOURS_OF_ONE: Final = _select(_of_raw("1 hour"), f"history_visit WHERE {ONE} %(live_from)s")
+WRITTEN_OF_ONE: Final = (
+    f"SELECT {', '.join(COLUMNS)} FROM history_visithour"  # noqa: S608  our own column names
+    f" WHERE {ONE} %(since)s AND at < %(live_from)s"
+)
+DAYS_OF_ONE: Final = _select(
+    _of_hours(), f"({WRITTEN_OF_ONE} UNION ALL {HOURS_OF_ONE}) AS history_visithour"
+)
 INSERT: Final = "INSERT INTO {} ({}) {} ORDER BY target_id, at"
 
 
@@ -113,10 +121,22 @@ def roll_up(now: datetime) -> list[date]:
     Each day is one transaction with its mark, so a run may be killed anywhere, missed for as long
     as raw visits are kept, and done by two at once.
     """
-    closed = (now - SETTLES).astimezone(UTC).date()
+    closed = first_open(now)
+    reopen(closed)
     rolled = set(RolledDay.objects.values_list("day", flat=True))
     days = partitions.attached_days(partitions.VISITS)
     return [day for day in days if day < closed and day not in rolled and roll_day(day, now)]
+
+
+def first_open(now: datetime) -> date:
+    """Give the first day (UTC) that visits may still be recorded of."""
+    return (now - SETTLES).astimezone(UTC).date()
+
+
+def reopen(open_from: date) -> None:
+    """Forget that open days are written: a clock ran ahead. Their raw visits are there."""
+    there = partitions.attached_days(partitions.VISITS)
+    RolledDay.objects.filter(day__gte=open_from, day__in=there).delete()
 
 
 def roll_day(day: date, now: datetime) -> bool:
@@ -144,26 +164,43 @@ def roll_day(day: date, now: datetime) -> bool:
         RolledDay.objects.update_or_create(
             day=day, defaults={"rolled_at": now, "visits_count": count}
         )
+        RolledHour.objects.filter(at__lt=until).delete()
     logger.info("rolled up day=%s visits=%s", day, count)
     return True
 
 
-def live_hours(target_id: int, since: datetime, until: datetime) -> list[tuple[Any, ...]]:
-    """Give the hours of one target straight from its raw visits, in the order of COLUMNS."""
-    return _live(HOURS_OF_ONE, target_id, since, until)
-
-
-def live_days(target_id: int, since: datetime, until: datetime) -> list[tuple[Any, ...]]:
-    """Give the days of one target straight from its raw visits, in the order of COLUMNS."""
-    return _live(DAYS_OF_ONE, target_id, since, until)
-
-
-def _live(query: str, target_id: int, since: datetime, until: datetime) -> list[tuple[Any, ...]]:
+def written_until() -> tuple[datetime | None, datetime | None]:
+    """Give the instants before which all days, and all hours, are written; None: none is. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"{query} ORDER BY at",
-            {"target_id": target_id, "since": since, "until": until},
+            "SELECT (SELECT max(day) FROM history_rolledday), (SELECT max(at) FROM history_rolledhour)"
         )
+        day, hour = cursor.fetchone()
+    days_until = bounds(day)[1] if day else None
+    hours_until = hour + HOUR if hour else None
+    return days_until, max(filter(None, (days_until, hours_until)), default=None)
+
+
+def live_hours(target_id: int, live_from: datetime, until: datetime) -> list[tuple[Any, ...]]:
+    """Give the hours of one target straight from its raw visits, in the order of COLUMNS."""
+    params = {"target_id": target_id, "live_from": live_from, "until": until}
+    return _rows(HOURS_OF_ONE, params)
+
+
+def live_days(
+    target_id: int, since: datetime, live_from: datetime, until: datetime
+) -> list[tuple[Any, ...]]:
+    """Give the days of one target, in the order of COLUMNS: as the night will write them.
+
+    Made of the hours that are written, and from `live_from` on of the raw visits.
+    """
+    params = {"target_id": target_id, "since": since, "live_from": live_from, "until": until}
+    return _rows(DAYS_OF_ONE, params)
+
+
+def _rows(query: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{query} ORDER BY at", params)
         return list(cursor.fetchall())
 
 

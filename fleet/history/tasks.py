@@ -1,4 +1,4 @@
-"""The door to history's nightly work."""
+"""The doors to history's hourly and nightly work."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from celery.signals import worker_ready
 from django.db import connection
 from django.utils import timezone
 
+from fleet.history import hourly
 from fleet.history.retention import keep
 from fleet.registry.current import fleet_settings
 from fleet.registry.outage import database_may_fail
@@ -24,6 +25,13 @@ def keep_history() -> None:
             cursor.execute("SELECT clock_timestamp()")
             (database_now,) = cursor.fetchone()
         keep(timezone.now(), database_now, fleet_settings())
+
+
+@shared_task(ignore_result=True)
+def roll_hours() -> None:
+    """Write the hours that are over since the last run. Safe to run twice."""
+    with database_may_fail("hours"):
+        hourly.roll_hours(timezone.now())
 
 
 def keep_at_start(**_signal: Any) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import FloatField, Subquery
+from django.db.models import FloatField
 from django.db.models.functions import Cast, Extract
 
 from fleet.history import rollup
-from fleet.history.models import RolledDay, Visit, VisitDay, VisitHour
+from fleet.history.models import Visit, VisitDay, VisitHour
 
 # What a chart may ask for: every measured column.
 COLUMNS = frozenset(field.name for field in Visit._meta.get_fields()) - {"pk", "target_id", "at"}
@@ -51,31 +51,29 @@ def rolled(
     """Return [Unix time of its begin, value, …] per hour or day, oldest first, ready for JSON.
 
     What is rolled up is read as written, the rest worked out from the raw visits, so that the
-    newest hours are never missing: two queries. Periods without a visit have no row; the one
+    newest hours are never missing: three queries. Periods without a visit have no row; the one
     that `since` falls into is whole. Raises ValueError for an unknown column.
     """
     _check(columns, ROLLED)
     since = _begin(since, pace)
-    model = VisitHour if pace is Pace.HOUR else VisitDay
+    days_until, hours_until = rollup.written_until()
+    model, written_until = (VisitHour, hours_until) if pace is Pace.HOUR else (VisitDay, days_until)
+    live_from = max(since, hours_until or since)
     second = Cast(Extract("at", "epoch"), FloatField())
-    newest = Subquery(RolledDay.objects.order_by("-day").values("day")[:1])
-    written = model.objects.filter(target_id=target_id, at__gte=since, at__lt=until)
-    found = list(written.order_by("at").values_list(second, *columns, newest))
-    last_day = found[0][-1] if found else None
-    rows = [list(row[:-1]) for row in found] if last_day else []
-    live_from = max(since, rollup.bounds(last_day)[1]) if last_day else since
-    if live_from < until:
-        rows += _live(target_id, live_from, until, columns, pace)
-    return rows
+    end = min(until, written_until or since)
+    written = model.objects.filter(target_id=target_id, at__gte=since, at__lt=end)
+    rows = [list(row) for row in written.order_by("at").values_list(second, *columns)]
+    if pace is Pace.HOUR:
+        live = rollup.live_hours(target_id, live_from, until)
+    else:
+        live = rollup.live_days(target_id, max(since, days_until or since), live_from, until)
+    return rows + _chosen(live, columns)
 
 
-def _live(
-    target_id: int, since: datetime, until: datetime, columns: Sequence[str], pace: Pace
-) -> list[Row]:
-    read = rollup.live_hours if pace is Pace.HOUR else rollup.live_days
+def _chosen(found: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> list[Row]:
+    """Take these columns of rows in the order of rollup.COLUMNS."""
     places = [rollup.COLUMNS.index(column) for column in columns]
     at = rollup.COLUMNS.index("at")
-    found = read(target_id, since, until)
     return [[row[at].timestamp(), *(row[place] for place in places)] for row in found]
 
 

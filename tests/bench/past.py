@@ -15,7 +15,7 @@ from django.db import connection
 
 from checks.catalog import RULES
 from checks.remedy import title
-from fleet.history import partitions
+from fleet.history import ordering, partitions, rollup
 from fleet.history.growth import keep_growth
 from fleet.history.models import RolledDay, Visit
 from fleet.history.partitions import HOURS
@@ -171,7 +171,10 @@ def _visits(now: datetime) -> None:
 
 
 def _rollups(now: datetime) -> None:
-    """Write hours and days as the nightly work does: day after day, each in the order of pairs."""
+    """Write hours and days as the nightly work does: day after day, each in the order of pairs.
+
+    Months that are over are put in order, as it does too.
+    """
     columns = list(COLUMNS[2:])
     sources = {**MEANS, **LEAST, **MOST}
     values = {one: SHAPES.get(sources.get(one, one), "0") for one in columns} | {
@@ -196,6 +199,8 @@ def _rollups(now: datetime) -> None:
     RolledDay.objects.bulk_create(
         RolledDay(day=day.date(), rolled_at=now, visits_count=0) for day in _days(now, DAYS)[1:]
     )
+    while ordering.order_closed(rollup.first_open(now)):
+        pass
 
 
 def _pattern(values: Mapping[str, str], now: datetime, days: int, step_s: int) -> None:

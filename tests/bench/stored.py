@@ -1,4 +1,4 @@
-"""What history costs with 90 days of it: a trend of 90 days, the rollup of a day, retention of a day."""
+"""What history costs with 90 days of it: trends, the rollup of an hour and of a day, retention of a day."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fleet.history import partitions, rollup
+from fleet.history import hourly, partitions, rollup
+from fleet.history.models import RolledHour
 from fleet.history.trend import ROLLED, Pace, rolled
 from tests.bench import past
 from tests.bench.figure import Figure
@@ -23,6 +24,7 @@ REPEATS = 5
 def measure() -> Iterator[Figure]:
     """Measure all; the fleet's history is afterwards as it was before."""
     yield from rows()
+    yield from an_hour_rolled_up()
     yield from trends()
     yield from a_day_rolled_up()
     yield from a_day_dropped()
@@ -39,6 +41,18 @@ def rows() -> Iterator[Figure]:
             )
             size, count = cursor.fetchone()
         yield Figure.at_most(f"history_{name}_row", float(size) / count, "B")
+
+
+def an_hour_rolled_up() -> Iterator[Figure]:
+    """Write the open day's hours, as the timetable does, and the last of them once more."""
+    now = timezone.now()
+    hourly.roll_hours(now)
+    newest = RolledHour.objects.order_by("-at").values_list("at", flat=True).first()
+    if newest is None:  # within the day's first hour none is over
+        return
+    before = wal_bytes()
+    yield Figure.at_most("rollup_hour", timed(lambda: hourly.roll_hour(newest, now)), "s")
+    yield Figure.at_most("rollup_hour_wal", (wal_bytes() - before) / 1e6, "MB")
 
 
 def trends() -> Iterator[Figure]:
