@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from checks.address import AddressError, parse_endpoint, parse_redis_url
 from checks.evaluate import REACHABLE
@@ -88,19 +88,15 @@ def suspect(now: datetime) -> list[str]:
 
     Asked again every 10 s until the zone sees. Safe at any concurrency.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            SUSPECT,
-            {
-                "reachable": REACHABLE,
-                "ratio": SUSPECT_RATIO,
-                "trusted": now - TRUSTED,
-                "again": now - AGAIN,
-                "seen": now - WORKER_SEEN,
-                "now": now,
-            },
-        )
-        return [slug for (slug,) in cursor.fetchall()]
+    params = {
+        "reachable": REACHABLE,
+        "ratio": SUSPECT_RATIO,
+        "trusted": now - TRUSTED,
+        "again": now - AGAIN,
+        "seen": now - WORKER_SEEN,
+        "now": now,
+    }
+    return [slug for (slug,) in rows_of(SUSPECT, params)]
 
 
 def workers_of(zones: Collection[str], now: datetime) -> list[str]:

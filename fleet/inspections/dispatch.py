@@ -46,7 +46,7 @@ def dispatch_due(now: datetime, send: Callable[[Shard], None]) -> int:
     """
     ensure_schedule(now)
     sent = 0
-    while claims := claim_due(now, CLAIMED_AT_ONCE):
+    while claims := claim_due(now, CLAIMED_AT_ONCE, fill=SHARD):
         if not _send_all(list(shards(claims)), send):
             break
         sent += len(claims)

@@ -13,12 +13,12 @@ from fleet.inspections.cadences import ALL_BITS, PLACE, VISITED
 from fleet.inspections.due import NEXT_DUE
 from fleet.inspections.models import PairSchedule, PairState
 from fleet.inspections.terms import terms
-from fleet.registry.arrays import array_text
-from fleet.registry.models import Pair, Target
+from fleet.registry.arrays import array_text, rows_of
 
 LEASE: Final = timedelta(seconds=60)
 WORKER_SEEN: Final = timedelta(seconds=60)
-# A cadence due within this rides along: a visit costs more than a cadence.
+# A cadence due within this rides along, for a visit costs more than a cadence; and so does a pair
+# where a message has room, for a message costs its statements.
 RIDES_ALONG: Final = timedelta(seconds=5)
 STATES_AT_ONCE: Final = 1000
 _DUE: Final = ", ".join(f"{cadence.value}_due_at" for cadence in VISITED)
@@ -67,29 +67,30 @@ class Progress(NamedTuple):
 
 # By the database itself: thousands may have been imported, and several dispatchers run at once.
 NEW_SCHEDULES: Final = f"""
-INSERT INTO inspections_pairschedule
+INSERT INTO inspections_pairschedule AS s
     (target_id, {_DUE}, next_due_at, claim, claimed_bits, is_slow)
 SELECT p.target_id, {"%(now)s, " * len(VISITED)}%(now)s, 0, 0, false
 FROM registry_pair p JOIN registry_target t ON t.id = p.target_id
 WHERE t.state <> 'archived'
-    AND NOT EXISTS (SELECT FROM inspections_pairschedule s WHERE s.target_id = p.target_id)
+    AND NOT EXISTS (SELECT FROM inspections_pairschedule n WHERE n.target_id = p.target_id)
 ON CONFLICT DO NOTHING
+RETURNING target_id, (SELECT emailengine_url FROM registry_pair p WHERE p.target_id = s.target_id)
 """  # noqa: S608  our own column names
 
 
 def ensure_schedule(now: datetime) -> int:
-    """Give every pair without a schedule or a state one: due now, unverified. Returns how many were new."""
-    with connection.cursor() as cursor:
-        cursor.execute(NEW_SCHEDULES, {"now": now})
-        made = int(cursor.rowcount)
-    pairs = Pair.objects.exclude(target__state=Target.State.ARCHIVED)
-    stateless = pairs.filter(target__pair_state=None).values_list("pk", "emailengine_url")
-    while some := stateless[:STATES_AT_ONCE]:
-        PairState.objects.bulk_create(
-            [PairState(target_id=pk, is_redis_only=not url) for pk, url in some],
-            ignore_conflicts=True,
-        )
-    return made
+    """Give every pair that has none a schedule, due now, and a state, unverified; returns how many."""
+    with transaction.atomic():
+        made = rows_of(NEW_SCHEDULES, {"now": now})
+        for first in range(0, len(made), STATES_AT_ONCE):
+            PairState.objects.bulk_create(
+                [
+                    PairState(target_id=pk, is_redis_only=not url)
+                    for pk, url in made[first : first + STATES_AT_ONCE]
+                ],
+                ignore_conflicts=True,
+            )
+    return len(made)
 
 
 # A claim that is done makes way for the next due time; one that is not, for the end of its lease.
@@ -107,28 +108,33 @@ _NEXT: Final = ", ".join(
 )
 _IS_DUE: Final = """CASE WHEN p.recorded_claim = s.claim THEN s.next_due_at <= %(now)s
                ELSE s.lease_until IS NULL OR s.lease_until <= %(now)s END"""
+# Who is asked again to confirm a fault is not asked early: the looks are to lie 10 s apart.
+_IS_SOON_DUE: Final = f"""(({_IS_DUE}) OR p.recorded_claim = s.claim AND p.pending_count = 0
+               AND s.next_due_at <= %(soon)s)"""
 _IS_OUT: Final = "p.recorded_claim < s.claim AND coalesce(s.lease_until > %(now)s, false)"
 CLAIM: Final = f"""
 WITH workers AS (
     SELECT zone_id, count(*) AS workers_count FROM registry_worker
     WHERE last_seen_at > %(seen)s GROUP BY zone_id
 ), counted AS (
-    SELECT s.target_id, w.workers_count, s.is_slow, {_IS_OUT} AS is_out, s.next_due_at,
-        s.asked_at IS NULL AS is_unasked,
+    SELECT s.target_id, w.workers_count, s.is_slow, {_IS_OUT} AS is_out, {_IS_DUE} AS is_due,
+        s.next_due_at, s.asked_at IS NULL AS is_unasked,
         count(*) FILTER (WHERE {_IS_OUT}) OVER (PARTITION BY t.zone_id, s.is_slow) AS out_count,
+        count(*) FILTER (WHERE {_IS_DUE}) OVER (PARTITION BY t.zone_id, s.is_slow) AS due_count,
         row_number() OVER (
-            PARTITION BY t.zone_id, s.is_slow, {_IS_OUT} ORDER BY s.next_due_at
+            PARTITION BY t.zone_id, s.is_slow, {_IS_OUT} ORDER BY NOT {_IS_DUE}, s.next_due_at
         ) AS place
     FROM inspections_pairschedule s
     JOIN inspections_pairstate p ON p.target_id = s.target_id
     JOIN registry_target t ON t.id = s.target_id
     JOIN workers w ON w.zone_id = t.zone_id
-    WHERE t.state = 'active' AND ({_IS_OUT} OR {_IS_DUE})
+    WHERE t.state = 'active' AND ({_IS_OUT} OR {_IS_SOON_DUE})
 ), chosen AS (
     SELECT target_id FROM counted
-    WHERE NOT is_out AND (NOT is_unasked OR place + out_count <=
-        workers_count * CASE WHEN is_slow THEN %(slow_out)s ELSE %(quick_out)s END)
-    ORDER BY is_unasked, next_due_at
+    WHERE NOT is_out AND place <= (due_count + %(fill)s - 1) / %(fill)s * %(fill)s
+        AND (NOT is_unasked OR place + out_count <=
+            workers_count * CASE WHEN is_slow THEN %(slow_out)s ELSE %(quick_out)s END)
+    ORDER BY is_unasked, NOT is_due, next_due_at
     LIMIT %(limit)s
 ), due AS (
     SELECT s.target_id, z.slug, coalesce(e.every_ms, %(every_ms)s::bigint[]) AS every_ms,
@@ -143,7 +149,7 @@ WITH workers AS (
         SELECT engine, every_ms::bigint[]
         FROM unnest(%(engines)s::text[], %(engines_every_ms)s::text[]) AS v(engine, every_ms)
     ) e ON e.engine = p.engine
-    WHERE {_IS_DUE}
+    WHERE {_IS_SOON_DUE}
     FOR UPDATE OF s SKIP LOCKED
 ), after AS (
     SELECT target_id, slug, bits, {_NEXT} FROM due
@@ -158,32 +164,32 @@ RETURNING s.target_id, s.claim, a.bits, a.slug, s.is_slow, s.asked_at IS NOT NUL
 """  # noqa: S608  our own column names
 
 
-def claim_due(now: datetime, limit: int, most_out: MostOut = MOST_OUT) -> list[Claim]:
+def claim_due(
+    now: datetime, limit: int, most_out: MostOut = MOST_OUT, fill: int = 1
+) -> list[Claim]:
     """Take up to `limit` due pairs, longest due first, for a minute: nobody else gets them meanwhile.
 
     Only active pairs of zones in which a worker was seen within 60 s, and for each of these workers
     only so many as `most_out` allows to be claimed and not yet recorded. Who was asked for by a
-    person goes first and is not held back. Safe at any concurrency.
+    person goes first and is not held back. Where messages hold `fill` pairs, the last one is filled
+    up with pairs that are due within RIDES_ALONG. Safe at any concurrency.
     """
     every_ms = {engine: _every_ms(engine) for engine in terms().engines}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            CLAIM,
-            {
-                "now": now,
-                "now_ms": int(now.timestamp() * 1000),
-                "seen": now - WORKER_SEEN,
-                "lease": now + LEASE,
-                "soon": now + RIDES_ALONG,
-                "every_ms": _every_ms(""),
-                "engines": list(every_ms),
-                "engines_every_ms": [array_text(each) for each in every_ms.values()],
-                "limit": limit,
-                "quick_out": most_out.quick,
-                "slow_out": most_out.slow,
-            },
-        )
-        return [Claim(*row) for row in cursor.fetchall()]
+    params = {
+        "now": now,
+        "now_ms": int(now.timestamp() * 1000),
+        "seen": now - WORKER_SEEN,
+        "lease": now + LEASE,
+        "soon": now + RIDES_ALONG,
+        "every_ms": _every_ms(""),
+        "engines": list(every_ms),
+        "engines_every_ms": [array_text(each) for each in every_ms.values()],
+        "limit": limit,
+        "fill": fill,
+        "quick_out": most_out.quick,
+        "slow_out": most_out.slow,
+    }
+    return [Claim(*row) for row in rows_of(CLAIM, params)]
 
 
 def _every_ms(engine: str) -> list[int]:

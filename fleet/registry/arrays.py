@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from django.db import connection
 from psycopg import sql
 
+Params = Sequence[Any] | Mapping[str, Any]
 
-def run(statement: str, params: Sequence[Any]) -> int:
+
+def run(statement: str, params: Params) -> int:
     """Run one statement of our own, within Django's transaction; returns the rows it touched."""
     with _cursor() as cursor, connection.wrap_database_errors:
         return cursor.execute(sql.SQL(statement), params, prepare=True).rowcount
 
 
-def rows_of(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+def rows_of(statement: str, params: Params) -> list[tuple[Any, ...]]:
     """Run one query of our own and give its rows: times in UTC, jsonb as Python values."""
     with _cursor() as cursor, connection.wrap_database_errors:
         return cursor.execute(sql.SQL(statement), params, prepare=True, binary=True).fetchall()

@@ -322,3 +322,67 @@ def test_who_was_asked_for_is_not_held_back():
 
     assert len(pairs) == 5
     assert [one.is_asked for one in found] == [True]
+
+
+def ids(claims: list[Claim]) -> list[int]:
+    return sorted(one.target_id for one in claims)
+
+
+def test_a_message_with_room_takes_along_what_is_due_within_five_seconds():
+    due, soon, later = make_pairs(3)
+    done(claim_due(NOW, 10))
+    due_since(due, NOW + MINUTE)
+    due_since(soon, NOW + MINUTE + 5 * SECOND)
+    due_since(later, NOW + MINUTE + 5.001 * SECOND)
+    seen(NOW + MINUTE)
+
+    assert claim_due(NOW + MINUTE - SECOND, 10, fill=10) == []
+    claims = claim_due(NOW + MINUTE, 10, fill=10)
+    assert ids(claims) == [due.pk, soon.pk]
+    done(claims)
+    assert claim_due(NOW + MINUTE + 5 * SECOND, 10, fill=10) == []
+
+
+@pytest.mark.parametrize(("fill", "count"), [(1, 3), (2, 4), (3, 3), (4, 4), (5, 5), (7, 6)])
+def test_only_the_last_message_is_filled_up(fill, count):
+    pairs = make_pairs(6)
+    done(claim_due(NOW, 10))
+    for place, pair in enumerate(pairs):
+        due_since(pair, NOW + MINUTE + (place - 2) * SECOND)
+    seen(NOW + MINUTE)
+
+    assert ids(claim_due(NOW + MINUTE, 10, fill=fill)) == [pair.pk for pair in pairs[:count]]
+
+
+def test_who_comes_early_is_due_again_at_its_own_next_instant():
+    due, soon = make_pairs(2)
+    done(claim_due(NOW, 10))
+    instant = PairSchedule.objects.get(pk=soon.pk).next_due_at
+    due_since(due, instant - 4 * SECOND)
+    seen(instant)
+
+    assert ids(claim_due(instant - 4 * SECOND, 10, fill=10)) == [due.pk, soon.pk]
+    assert PairSchedule.objects.get(pk=soon.pk).next_due_at == instant + MINUTE
+
+
+def test_who_is_asked_again_to_confirm_a_fault_is_not_asked_early():
+    due, doubted = make_pairs(2)
+    done(claim_due(NOW, 10))
+    PairState.objects.filter(pk=doubted.pk).update(pending_count=1)
+    due_since(due, NOW + MINUTE)
+    due_since(doubted, NOW + MINUTE + SECOND)
+    seen(NOW + MINUTE)
+
+    assert ids(claim_due(NOW + MINUTE, 10, fill=10)) == [due.pk]
+    assert ids(claim_due(NOW + MINUTE + SECOND, 10, fill=10)) == [doubted.pk]
+
+
+def test_what_was_lost_comes_before_what_is_not_due_yet():
+    lost, due, soon = make_pairs(3)
+    done([one for one in claim_due(NOW, 10) if one.target_id != lost.pk])
+    due_since(due, NOW + MINUTE)
+    due_since(soon, NOW + MINUTE + SECOND)
+    due_since(lost, NOW + 2 * MINUTE)
+    seen(NOW + MINUTE)
+
+    assert ids(claim_due(NOW + MINUTE, 10, fill=2)) == [lost.pk, due.pk]
