@@ -133,7 +133,7 @@ class PairMemory(models.Model):
 class LatestFacts(models.Model):
     """What the last visits read and judged, per cadence: the pair page's evidence.
 
-    Written when content changed beyond counters, or 15 min have passed, or somebody asked.
+    Written when content changed beyond counters, about once an hour, and when somebody asked.
     `facts` and `verdicts` are codec JSON. `raw` holds the replies as read, without secrets, as
     [[command, text], …]; it is larger, so it is kept when content changed, when somebody asked,
     and once a day.

@@ -18,13 +18,17 @@ from fleet.registry.models import Pair
 
 @dataclass(frozen=True)
 class Reading:
-    """The latest verdicts of one pair, when each cadence was judged, and the server as read."""
+    """The latest verdicts of one pair, when each cadence was judged, and the server as read.
+
+    Outcomes are always those of the last visit; `figures_at` is of when the oldest numbers are.
+    """
 
     verdicts: Mapping[str, Verdict]
     judged_at: Mapping[Cadence, datetime]
     server: Server
     worker: str
     raw_at: datetime | None
+    figures_at: datetime | None
 
     def read_at(self, rule: Rule) -> datetime | None:
         """When the rule was last judged."""
@@ -42,6 +46,7 @@ def latest(rows: Rows, pair: Pair, state: PairState | None) -> Reading:
         server=_server(kept, pair, state),
         worker=kept[-1].worker if kept else "",
         raw_at=max((row.raw_at for row in kept if row.raw_at), default=None),
+        figures_at=kept[0].read_at if kept else None,
     )
 
 

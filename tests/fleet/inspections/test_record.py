@@ -1,6 +1,7 @@
 """Is each visit recorded once, whole, and only by whoever holds the claim?"""
 
 import threading
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from checks.rule import Cadence
 from fleet.findings.models import Finding, Transition
 from fleet.history.models import Visit
 from fleet.history.partitions import ensure_day, forget_days
-from fleet.inspections.evidence import REWRITTEN_AFTER
+from fleet.inspections.evidence import REWRITTEN_EVERY, rewritten_at
 from fleet.inspections.models import LatestFacts, PairSchedule, PairState
 from fleet.inspections.record import record
 from fleet.inspections.schedule import check_now
@@ -245,7 +246,9 @@ def test_facts_are_kept_when_they_change_or_are_old_or_somebody_asked():
     check_now([pair.pk], asked)
     visit(asked, maxmemory_policy="volatile-lru")
     written.append(kept())
-    old = asked + REWRITTEN_AFTER
+    old = rewritten_at(pair.pk, asked)
+    visit(old - MINUTE, bits=HEALTH_LATENCY, maxmemory_policy="volatile-lru")
+    assert set(kept().values()) == {asked}
     visit(old, bits=HEALTH_LATENCY, maxmemory_policy="volatile-lru")
     written.append(kept())
 
@@ -253,6 +256,16 @@ def test_facts_are_kept_when_they_change_or_are_old_or_somebody_asked():
     assert health == [start, start, start, start + 4 * MINUTE, asked, old]
     assert [times["latency"] for times in written] == [start, start, start, start, asked, old]
     assert [times["persistence"] for times in written] == [start, start, start, start, asked, asked]
+
+
+def test_what_is_read_together_is_written_again_apart():
+    again = [rewritten_at(target_id, NOW) - NOW for target_id in range(1, 1001)]
+
+    assert min(again) >= REWRITTEN_EVERY / 2
+    assert max(again) <= REWRITTEN_EVERY * 1.5
+    by_minute = Counter(int(one / MINUTE) for one in again)
+    assert max(by_minute.values()) <= 1.3 * 1000 / 60
+    assert rewritten_at(7, rewritten_at(7, NOW)) - rewritten_at(7, NOW) == REWRITTEN_EVERY
 
 
 def kept() -> dict[str, object]:
@@ -287,7 +300,7 @@ def test_each_cadence_keeps_its_own_facts_and_replies():
 def test_raw_replies_are_kept_daily_at_least():
     make_pairs(1)
     visit(NOW)
-    LatestFacts.objects.update(raw_at=NOW - timedelta(hours=25), read_at=NOW - timedelta(hours=1))
+    LatestFacts.objects.update(raw_at=NOW - timedelta(hours=25), read_at=NOW - timedelta(hours=2))
     claimed(NOW + 2 * MINUTE)
     visit(NOW + 4 * MINUTE)
 
