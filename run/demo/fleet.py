@@ -50,11 +50,11 @@ NORTHWIND, HALDEN, TESSERA = (
 PAIRS = (
     DemoPair(
         "northwind-eu-01", NORTHWIND, "valkey", emailengine="healthy", mailboxes=12,
-        backup="pulled", note="All as required, Valkey 9",
+        backup="pulled", note="All as required (Valkey 9)",
     ),
     DemoPair(
         "northwind-eu-02", NORTHWIND, "redis", emailengine="healthy", mailboxes=8,
-        backup="pulled", note="All as required, Redis 6.2",
+        backup="pulled", note="All as required (Redis 6.2)",
     ),
     DemoPair(
         "northwind-eu-03", NORTHWIND, "valkey", {"maxmemory-policy": "allkeys-lru"},
@@ -62,7 +62,7 @@ PAIRS = (
     ),
     DemoPair(
         "northwind-us-01", NORTHWIND, "valkey", {"save": '""'}, backup="damaged",
-        note="No persistence at all, and its backup is damaged",
+        note="No persistence at all; its backup is damaged",
     ),
     DemoPair(
         "northwind-us-02", NORTHWIND, "redis", {"tcp-keepalive": "0"}, backup="pulled",
@@ -72,7 +72,7 @@ PAIRS = (
     DemoPair("halden-eu-02", HALDEN, "redis", fault="failing-bgsave", note="Background saves fail"),
     DemoPair(
         "halden-eu-03", HALDEN, "redis", {"save": "3600 1"}, backup="late",
-        note="Saves too seldom, and its backup job fell silent",
+        note="Saves too seldom; its backup job fell silent",
     ),
     DemoPair(
         "halden-eu-04", HALDEN, "valkey", fault="wrong-password",
@@ -85,7 +85,7 @@ PAIRS = (
     DemoPair("tessera-us-01", TESSERA, "valkey", {"cluster-enabled": "yes"}, note="Cluster mode"),
     DemoPair(
         "tessera-us-02", TESSERA, "redis", {"appendonly": "yes", "appendfsync": "always"},
-        backup="pulled", note="AOF, fsync at every write",
+        backup="pulled", note="AOF with fsync at every write",
     ),
     DemoPair("tessera-us-03", TESSERA, "redis", fault="flaps", note="Stops and starts every few minutes"),
 )  # fmt: skip

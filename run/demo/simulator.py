@@ -34,6 +34,8 @@ CLIENT_NAMES = tuple(
     for queue in ("bm90aWZ5", "c3VibWl0", "ZG9jdW1lbnRz")
     for reader in ("", ":qe")
 )
+# The keys without which no EmailEngine starts: a restore drill looks for them in a copy.
+ACCOUNTS = ("demo-1", "demo-2", "demo-3", "demo-4")  # as many as were recorded
 DEAD_WORKERS_WAITING = 134
 REDIS_PING_NS = 406_141  # as recorded
 ANSWER_WITHIN_S = 2.0
@@ -183,6 +185,17 @@ def connection(instance: Instance, **options: Any) -> redis.Redis:
     return redis.Redis.from_url(instance.redis_url, password=instance.redis_password, **options)
 
 
+async def leave_keys(instance: Instance) -> None:
+    """Leave what an EmailEngine keeps in its Redis: accounts without credentials, settings, a token."""
+    async with connection(instance) as client, client.pipeline() as together:
+        together.sadd("ia:accounts", *ACCOUNTS)
+        for account in ACCOUNTS:
+            together.hset(f"iad:{account}", mapping={"account": account, "name": "simulator"})
+        together.hset("settings", "serviceUrl", json.dumps(instance.url))
+        together.hset("tokens", "simulator", "no token")
+        await together.execute()
+
+
 async def attach_workers(instance: Instance) -> list[redis.Redis]:
     """Open the named connections by which a living EmailEngine is seen on its Redis."""
     if instance.has_dead_workers:
@@ -224,6 +237,7 @@ async def attach_when_ready(instance: Instance) -> list[redis.Redis]:
     """Attach once its Redis answers: the servers of the demo start at the same time as we do."""
     while True:
         try:
+            await leave_keys(instance)
             return await attach_workers(instance)
         except redis.ConnectionError:
             await asyncio.sleep(0.1)

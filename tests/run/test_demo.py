@@ -113,6 +113,15 @@ def test_the_simulator_refuses_another_token(fleet):
         ask(fleet, "northwind-eu-01", "/metrics", token="other")
 
 
+def test_the_simulator_leaves_what_a_restore_drill_looks_for(fleet):
+    with connected(fleet, "northwind-eu-01") as client:
+        assert client.scard("ia:accounts") == 4
+        assert client.hgetall("settings") == {
+            b"serviceUrl": json.dumps(fleet["northwind-eu-01"]["emailengine_url"]).encode()
+        }
+        assert client.hexists("tokens", "simulator")
+
+
 def test_dead_workers_leave_mail_waiting_and_no_name_behind(fleet):
     def worker_names(name):
         with connected(fleet, name) as client:
