@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy
 
@@ -114,6 +114,7 @@ class MailAdmin(RowListAdmin):
     """The deliveries log, and the page of one message. Nobody edits a message."""
 
     list_title = gettext_lazy("Deliveries")
+    row_page = staticmethod(mail_page.show)
     none_yet = gettext_lazy("No message yet. There is one once something happens.")
     none_matches = gettext_lazy("No message matches.")
     list_before_template = "portal/mails/above.html"
@@ -149,18 +150,6 @@ class MailAdmin(RowListAdmin):
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nobody: messages are made by what happens."""
         return False
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the page of one message."""
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
-        return mail_page.show(request, int(object_id) if object_id.isdecimal() else 0)
 
     def get_urls(self) -> list[URLPattern]:
         """Add what is done with a message that was given up."""

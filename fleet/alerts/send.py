@@ -76,11 +76,12 @@ def _bury(now: datetime) -> None:
     """Give up mails whose senders died again and again for a day."""
     lapsed = Mail.objects.filter(state=State.LEASED, lease_until__lte=now)
     with transaction.atomic():
-        for mail in lapsed.filter(first_tried_at__lte=now - GIVE_UP).select_for_update():
-            mail.state, mail.is_doubtful = State.DEAD, True
-            mail.error = "no attempt came to an end within 24 h"
-            mail.save(update_fields=["state", "is_doubtful", "error"])
-            count_as_told(mail.pk, now)
+        old = lapsed.filter(first_tried_at__lte=now - GIVE_UP).select_for_update()
+        ids = list(old.values_list("pk", flat=True))
+        error = "no attempt came to an end within 24 h"
+        Mail.objects.filter(pk__in=ids).update(state=State.DEAD, is_doubtful=True, error=error)
+        for mail_id in ids:
+            count_as_told(mail_id, now)
 
 
 def _attempt(mail: Mail, letter: Letter, still: Still, clock: Clock) -> None:

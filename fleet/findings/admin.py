@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -36,6 +36,7 @@ class FindingAdmin(AcknowledgeAction, RowListAdmin):
     """Open findings first; critical above warning, the newest on top."""
 
     row_list = finding_list.FindingList
+    row_page = staticmethod(finding_page.show)
     list_title = gettext_lazy("Findings")
     none_matches = gettext_lazy("No finding matches.")
     list_before_template = "portal/findings/chips.html"
@@ -123,18 +124,6 @@ class FindingAdmin(AcknowledgeAction, RowListAdmin):
             *super().get_urls(),
         ]
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the page of one finding."""
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
-        return finding_page.show(request, int(object_id) if object_id.isdecimal() else 0)
-
 
 class _Register(RowListAdmin):
     """Rows that pages of their own add and end: the admin lists them, in views."""
@@ -152,6 +141,7 @@ class WaiverAdmin(_Register):
     """Waivers in force, the first to end on top; those that wait, that end soon and that ended."""
 
     row_list = waiver_list.WaiverList
+    row_page = staticmethod(waiver_page.show)
     list_title = gettext_lazy("Waivers")
     none_yet = gettext_lazy("No waiver is in force.")
     none_matches = gettext_lazy("No waiver matches.")
@@ -185,18 +175,6 @@ class WaiverAdmin(_Register):
         """Ask for one, with what it would cover beside the form."""
         return waiver_form.add(request)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the page of one."""
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
-        return waiver_page.show(request, int(object_id) if object_id.isdecimal() else 0)
-
     def get_urls(self) -> list[URLPattern]:
         """Add what can be done with one."""
         acts = [
@@ -216,6 +194,7 @@ class MaintenanceAdmin(_Register):
     """Windows under way, to come and over, the newest on top."""
 
     row_list = maintenance_list.WindowList
+    row_page = staticmethod(maintenance_list.show)
     list_title = gettext_lazy("Maintenance")
     none_yet = gettext_lazy("No maintenance is under way.")
     none_matches = gettext_lazy("No maintenance matches.")
@@ -240,18 +219,6 @@ class MaintenanceAdmin(_Register):
     ) -> HttpResponse:
         """Make one."""
         return maintenance_form.add(request)
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the page of one."""
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
-        return maintenance_list.show(request, int(object_id) if object_id.isdecimal() else 0)
 
     def get_urls(self) -> list[URLPattern]:
         """Add how one ends early."""

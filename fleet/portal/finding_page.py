@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -48,12 +49,7 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         "waiver",
         pk=finding_id,
     )
-    pair: Pair = finding.target.pair
     now = timezone.now()
-    state = pair_list.state_of(finding.target)
-    policy = pair_page.policy_of(finding.target)
-    read = reading.latest(rows, pair, state)
-    rule = BY_ID.get(finding.rule_id)
     return {
         "opts": Finding._meta,
         "original": finding,
@@ -62,18 +58,36 @@ def _values(rows: Rows, finding_id: int) -> dict[str, Any]:
         "now": now,
         "finding": finding,
         "target": finding.target,
-        "pair": pair,
-        "rule": rule,
-        "title_true": title(rule, policy[rule.id].limits) if rule else "",
-        "todo": pair_page.Todo(finding, pair_page.remedy_of(finding, read, policy)),
-        "read_at": read.read_at(rule) if rule else None,
-        "confirmed": _confirmed(rule),
         "evidence": list(shown_evidence(finding.evidence)),
         "timeline": timeline(rows, finding),
         "conditions": conditions(finding, now),
         "others": _others(rows, finding),
         "others_url": addresses.findings(rule=finding.rule_id),
         "live": _live_again(rows, finding),
+        **_judged(rows, finding),
+        **_answers(rows, finding, now),
+    }
+
+
+def _judged(rows: Rows, finding: Finding) -> dict[str, Any]:
+    """Give its rule, how far it is confirmed, and what to do, by what was last read of its pair."""
+    pair: Pair = finding.target.pair
+    policy = pair_page.policy_of(finding.target)
+    read = reading.latest(rows, pair, pair_list.state_of(finding.target))
+    rule = BY_ID.get(finding.rule_id)
+    return {
+        "pair": pair,
+        "rule": rule,
+        "title_true": title(rule, policy[rule.id].limits) if rule else "",
+        "todo": pair_page.Todo(finding, pair_page.remedy_of(finding, read, policy)),
+        "read_at": read.read_at(rule) if rule else None,
+        "confirmed": _confirmed(rule),
+    }
+
+
+def _answers(rows: Rows, finding: Finding, now: datetime) -> dict[str, Any]:
+    """Give what this person may answer to it, and what was answered."""
+    return {
         "is_for_people": may_accept(finding),
         "may_answer": may_answer(rows, finding),
         "is_acknowledged": is_acknowledged(finding, now),

@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import F
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,26 +20,14 @@ from fleet.inspections.schedule import check_now
 from fleet.people.models import User
 from fleet.portal import (
     addresses,
-    attestations,
-    backup_acts,
-    backup_download,
-    backup_sizes,
-    backup_tab,
-    changes,
-    evidence,
     filters,
-    forecasts,
-    maintenance_form,
     measure_filters,
     pair_list,
-    pair_mail,
     pair_page,
-    past_findings,
-    trends,
+    pair_urls,
 )
-from fleet.portal import check_now as check_now_page
 from fleet.portal.pair_form import SECRETS, PairForm
-from fleet.portal.pair_moves import PairMoves, change_state
+from fleet.portal.pair_moves import PairMoves
 from fleet.portal.policy_many import PolicyAction
 from fleet.portal.row_list import RowListAdmin
 from fleet.portal.scoped_admin import rows_of
@@ -54,6 +42,7 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
 
     form = PairForm
     row_list = pair_list.PairList
+    row_page = staticmethod(pair_page.show)
     list_title = gettext_lazy("Pairs")
     none_yet = gettext_lazy("No pair yet. A pair is one EmailEngine and its Redis.")
     none_matches = gettext_lazy("No pair matches.")
@@ -153,74 +142,12 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Add the views of one pair; Django's own history view is replaced by Changes."""
-        site = self.admin_site
+        edit = self.admin_site.admin_view(self.edit_view)
         return [
-            path("<int:target_id>/body/", pair_page.body, name="registry_pair_body"),
-            path("<int:target_id>/check/", check_now_page.start, name="registry_pair_check"),
-            path(
-                "<int:target_id>/check/progress/",
-                check_now_page.progress,
-                name="registry_pair_progress",
-            ),
-            path("<int:target_id>/trend/", trends.data, name="registry_pair_trend"),
-            path(
-                "<int:target_id>/trend/<slug:name>/", trends.table, name="registry_pair_trend_table"
-            ),
-            path(
-                "<int:target_id>/trend/<slug:name>/csv/",
-                trends.export,
-                name="registry_pair_trend_csv",
-            ),
-            path("<int:target_id>/forecast/", forecasts.of_pair, name="registry_pair_forecast"),
-            path("<int:target_id>/evidence/", evidence.show, name="registry_pair_evidence"),
-            path("<int:target_id>/findings/", past_findings.show, name="registry_pair_past"),
-            path("<int:target_id>/mail/", pair_mail.show, name="registry_pair_mail"),
-            path(
-                "<int:target_id>/attestations/",
-                attestations.of_pair,
-                name="registry_pair_attestations",
-            ),
-            path("<int:target_id>/backups/", backup_tab.show, name="registry_pair_backups"),
-            path(
-                "<int:target_id>/backups/body/", backup_tab.body, name="registry_pair_backups_body"
-            ),
-            path(
-                "<int:target_id>/backups/copies/<int:copy_id>/download/",
-                backup_download.start,
-                name="registry_pair_backup_download",
-            ),
-            path("<int:target_id>/backups/act/", backup_acts.act, name="registry_pair_backup_act"),
-            path(
-                "<int:target_id>/backups/sizes/",
-                backup_sizes.data,
-                name="registry_pair_backup_sizes",
-            ),
-            path("<int:target_id>/changes/", changes.show, name="registry_pair_changes"),
-            path(
-                "<int:target_id>/maintenance/",
-                maintenance_form.start_now,
-                name="registry_pair_maintenance",
-            ),
-            path("<int:target_id>/state/", change_state, name="registry_pair_state"),
-            path(
-                "<path:object_id>/edit/",
-                site.admin_view(self.edit_view),
-                name="registry_pair_edit",
-            ),
+            *pair_urls.of_one(),
+            path("<path:object_id>/edit/", edit, name="registry_pair_edit"),
             *super().get_urls(),
         ]
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the page of one pair; the form is behind Edit."""
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
-        return pair_page.show(request, int(object_id) if object_id.isdecimal() else 0)
 
     def history_view(
         self,
@@ -240,7 +167,7 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
             raise PermissionDenied
         self._try_connection(request, pair)
         values = {"title": _("Edit %(name)s") % {"name": pair.target.name}}
-        answer: HttpResponse = super().change_view(request, object_id, "", values)
+        answer: HttpResponse = self.changeform_view(request, object_id, "", values)
         return answer
 
     def add_view(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils import timezone
 from unfold.views import ChangeList
 
@@ -89,6 +89,8 @@ class RowListAdmin(ScopedAdmin):
     list_fullwidth = True
     list_display_links: ClassVar[tuple[str, ...] | None] = None
     show_facets = admin.ShowFacets.NEVER  # the filters carry their counts already
+    # The page of one row where that is no form, as staticmethod(show): (request, id) to an answer.
+    row_page: Any = None
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowList]:
         """Use the list that sorts ids alone."""
@@ -108,4 +110,21 @@ class RowListAdmin(ScopedAdmin):
         """Show the list under its own title."""
         values = {"title": self.list_title, **self.above(request), **(extra_context or {})}
         answer: HttpResponse = super().changelist_view(request, values)
+        return answer
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the row's own page, or else its form."""
+        answer: HttpResponse
+        if self.row_page is None:
+            answer = super().change_view(request, object_id, form_url, extra_context)
+        elif request.method not in ("GET", "HEAD"):
+            answer = HttpResponseNotAllowed(["GET", "HEAD"])
+        else:
+            answer = self.row_page(request, int(object_id) if object_id.isdecimal() else 0)
         return answer

@@ -296,34 +296,33 @@ def save_pairs(
     Raises PolicyError, and Outdated where one of these layers has a version newer than `base`,
     the newest id of all when the change was made.
     """
-    ids = [target_id for _environment, _tenant_id, target_id in homes]
     with transaction.atomic():
         _wait_for_other_writers()
         policies = read_policies()
         wanted = changed_pairs(policies, homes, change, replaces=replaces)
         policies.with_pairs(wanted)
-        rows = PolicyVersion.objects.filter(level=Level.PAIR, target__in=ids)
+        rows = PolicyVersion.objects.filter(
+            level=Level.PAIR, target__in=[home[2] for home in homes]
+        )
         if rows.filter(pk__gt=base).exists():
             raise Outdated("the policy of one of these pairs was changed meanwhile")
         numbers = dict(rows.values_list("target").annotate(Max("number")))
-        touched = [target_id for _environment, _tenant_id, target_id in wanted]
-        rows.filter(target__in=touched, is_current=True).update(is_current=False)
-        return PolicyVersion.objects.bulk_create(
-            [
-                PolicyVersion(
-                    level=Level.PAIR,
-                    tenant_id=tenant_id,
-                    target_id=target_id,
-                    number=numbers.get(target_id, 0) + 1,
-                    overrides=dict(overrides),
-                    note=note,
-                    made_at=at,
-                    made_by_id=by_id,
-                )
-                for (_environment, tenant_id, target_id), overrides in wanted.items()
-            ],
-            batch_size=2_000,
-        )
+        touched = rows.filter(target__in=[home[2] for home in wanted])
+        touched.filter(is_current=True).update(is_current=False)
+        versions = [
+            PolicyVersion(
+                level=Level.PAIR,
+                tenant_id=tenant_id,
+                target_id=target_id,
+                number=numbers.get(target_id, 0) + 1,
+                overrides=dict(overrides),
+                note=note,
+                made_at=at,
+                made_by_id=by_id,
+            )
+            for (_environment, tenant_id, target_id), overrides in wanted.items()
+        ]
+        return PolicyVersion.objects.bulk_create(versions, batch_size=2_000)
 
 
 def _wait_for_other_writers() -> None:
