@@ -53,6 +53,7 @@ class Chart:
     gaps: tuple[tuple[float, float, str], ...] = ()
     starts_at: float = 0  # where the axis of values begins
     fits: bool = False  # the axis ends above the values, though they are shares
+    empty: str = ""  # what is said where nothing was read; "": as the page says it of all charts
 
     @property
     def now(self) -> str:
@@ -64,6 +65,8 @@ class Chart:
     def sentence(self) -> str:
         """Say what the chart shows, for who cannot see it."""
         values = [value for _at, value in self.series[0].points if value is not None]
+        if not values and self.empty:
+            return f"{self.title}: {self.empty}"
         if not values:
             return _("%(title)s: no reading in this time.") % {"title": self.title}
         return _("%(title)s: lowest %(low)s, highest %(high)s, now %(now)s.") % {

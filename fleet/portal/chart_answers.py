@@ -24,6 +24,7 @@ def drawn(chart: Chart, found: Sequence[Event]) -> dict[str, Any]:
         "unit": chart.unit,
         "now": chart.now,
         "sentence": chart.sentence,
+        "empty": chart.empty,
         "starts_at": chart.starts_at,
         "fits": chart.fits,
         "series": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -30,7 +31,11 @@ class Worst(NamedTuple):
 def charts(days: Sequence[Worst], policy: Policy, until: float) -> list[Chart]:
     """Draw all charts of these days, oldest first."""
     found = (_rtt(days, policy), _memory(days, policy), _snapshots(days))
-    return [broken(one, until, 2 * DAY_S, lambda _start, _end: _("not measured")) for one in found]
+    empty = _("No figures in this time.")
+    return [
+        broken(replace(one, empty=empty), until, 2 * DAY_S, lambda _start, _end: _("not measured"))
+        for one in found
+    ]
 
 
 def _rtt(days: Sequence[Worst], policy: Policy) -> Chart:

@@ -1,12 +1,16 @@
-"""What changed since a week ago: pairs, tenants and rules that moved most, for better and worse."""
+"""What changed since then: pairs, tenants and rules that moved most, for better and worse."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
+
+from django.db.models import Count, Q, QuerySet
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from checks.catalog import BY_ID
 from checks.remedy import title as title_of
@@ -18,7 +22,6 @@ from fleet.portal.marks import COMPLIANCE_ORDER
 from fleet.portal.scoped_admin import Rows
 from fleet.registry.models import Target, Tenant
 
-WEEK: Final = timedelta(days=7)
 SHOWN: Final = 8
 FALLS, RISES = 5, 3
 Scores = Mapping[int | None, ScoreDay]  # by tenant; None: the fleet's own
@@ -26,8 +29,26 @@ PLACE: Final = {state: place for place, state in enumerate(COMPLIANCE_ORDER)}
 
 
 @dataclass(frozen=True)
+class Span:
+    """How far back one may compare."""
+
+    name: str
+    label: str | Promise
+    ago: str | Promise
+    back: timedelta
+
+
+SPANS: Final = (
+    Span("24h", gettext_lazy("24 h"), gettext_lazy("24 hours ago"), timedelta(days=1)),
+    Span("7d", gettext_lazy("7 d"), gettext_lazy("a week ago"), timedelta(days=7)),
+    Span("30d", gettext_lazy("30 d"), gettext_lazy("30 days ago"), timedelta(days=30)),
+)
+WEEK: Final = SPANS[1]
+
+
+@dataclass(frozen=True)
 class MovedPair:
-    """A pair whose compliance is another than a week ago."""
+    """A pair whose compliance is another than then."""
 
     target_id: int
     name: str
@@ -45,7 +66,7 @@ class MovedPair:
 
 @dataclass(frozen=True)
 class MovedTenant:
-    """A tenant whose compliant share is another than a week ago; shares with waivers."""
+    """A tenant whose compliant share is another than then; shares with waivers."""
 
     tenant_id: int
     name: str
@@ -72,7 +93,7 @@ class MovedTenant:
 
 @dataclass(frozen=True)
 class MovedRule:
-    """A rule that more or fewer findings are open of than a week ago."""
+    """A rule that more or fewer findings are open of than then."""
 
     rule_id: str
     title: str
@@ -97,9 +118,16 @@ class MovedRule:
 
 @dataclass(frozen=True)
 class Movers:
-    """What moved, worst first, and how many pairs did in all; has_past: a score of a week ago is there."""
+    """What moved, worst first, and how many pairs did in all.
 
-    since: datetime
+    Pairs are compared with how they stood at that instant, as far as that is on record; tenants and
+    rules with the end of its day (UTC), where has_past.
+    """
+
+    span: Span
+    day: date
+    on_record_count: int
+    off_record_count: int
     worse: list[MovedPair]
     better: list[MovedPair]
     worse_count: int
@@ -109,17 +137,28 @@ class Movers:
     has_past: bool
 
 
-def movers(rows: Rows, tenant: Tenant | None, now: datetime) -> Movers:
-    """Compare with a week ago. Three queries: states, lamps then, scores of the two days."""
-    then = now - WEEK
-    moved = _pairs(rows, tenant, then)
+def movers(rows: Rows, tenant: Tenant | None, now: datetime, span: Span = WEEK) -> Movers:
+    """Compare with then. Four queries: counts, states, lamps then, scores of the two days."""
+    then = now - span.back
+    states = rows.of(PairState).filter(target__state=Target.State.ACTIVE)
+    if tenant is not None:
+        states = states.filter(target__tenant=tenant)
+    counts = states.aggregate(
+        all=Count("pk"), still=Count("pk", filter=Q(compliance_since__lte=then))
+    )
+    known = _known(states, then)
+    on_record_count = counts["still"] + len(known)
+    moved = [one for one in known if one.before != one.after]
     worse = [one for one in moved if PLACE[one.after] < PLACE[one.before]]
     better = [one for one in moved if PLACE[one.after] > PLACE[one.before]]
     scores, day = _scores(rows, tenant, now, then), then.astimezone(UTC).date()
     before = {one.tenant_id: one for one in scores if one.day == day}
     after = {one.tenant_id: one for one in scores if one.day != day}
     return Movers(
-        since=then,
+        span=span,
+        day=day,
+        on_record_count=on_record_count,
+        off_record_count=counts["all"] - on_record_count,
         worse=worse[:SHOWN],
         better=sorted(better, key=lambda one: (-PLACE[one.after], one.name))[:SHOWN],
         worse_count=len(worse),
@@ -130,13 +169,10 @@ def movers(rows: Rows, tenant: Tenant | None, now: datetime) -> Movers:
     )
 
 
-def _pairs(rows: Rows, tenant: Tenant | None, then: datetime) -> list[MovedPair]:
-    """Give the active pairs whose lamp is another than then, the worst now first."""
-    states = rows.of(PairState).filter(compliance_since__gt=then, target__state=Target.State.ACTIVE)
-    if tenant is not None:
-        states = states.filter(target__tenant=tenant)
+def _known(states: QuerySet[PairState], then: datetime) -> list[MovedPair]:
+    """Give the pairs whose lamp changed since and was on record then, the worst now first."""
     found = list(
-        states.values_list(
+        states.filter(compliance_since__gt=then).values_list(
             "target_id",
             "target__name",
             "target__tenant__name",
@@ -146,12 +182,12 @@ def _pairs(rows: Rows, tenant: Tenant | None, then: datetime) -> list[MovedPair]
         )
     )
     lamps = lamps_at(then, [row[0] for row in found])
-    moved = [
+    known = [
         MovedPair(pk, name, whose, lamps[pk].compliance, after, reason, since)
         for pk, name, whose, after, reason, since in found
-        if pk in lamps and lamps[pk].compliance != after
+        if pk in lamps
     ]
-    return sorted(moved, key=lambda one: (PLACE[one.after], -PLACE[one.before], one.name))
+    return sorted(known, key=lambda one: (PLACE[one.after], -PLACE[one.before], one.name))
 
 
 def _scores(rows: Rows, tenant: Tenant | None, now: datetime, then: datetime) -> list[ScoreDay]:

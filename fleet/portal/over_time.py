@@ -20,7 +20,7 @@ from fleet.portal.chart import Chart
 from fleet.portal.chart_answers import as_csv, by_instant, drawn, told
 from fleet.portal.events import Event, policy_events
 from fleet.portal.fleet_charts import Worst
-from fleet.portal.movers import movers
+from fleet.portal.movers import SPANS, WEEK, movers
 from fleet.portal.ranges import BY_NAME, Range
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.portal.score_charts import MOST_RULES, Day
@@ -53,15 +53,18 @@ class Shown:
 
 @scoped_view
 def show(request: HttpRequest, rows: Rows) -> HttpResponse:
-    """Show the charts' frame, and what changed since a week ago."""
+    """Show the charts' frame, and what changed since ?since=, one of SPANS."""
     tenant, now = tenant_of(request, rows), timezone.now()
+    wanted = request.GET.get("since", "")
+    span = next((one for one in SPANS if one.name == wanted), WEEK)
     values = {
         **frame(tenant, "over_time"),
         "ranges": RANGES,
         "chosen": CHOSEN,
         "rule_charts": [f"rule-{number}" for number in range(MOST_RULES)],
         "has_hours": tenant is None and rows.may_see(FleetHour),
-        "movers": movers(rows, tenant, now),
+        "movers": movers(rows, tenant, now, span),
+        "spans": SPANS,
         "now": now,
     }
     return page(request, "portal/trends/over_time.html", title(tenant), values)
@@ -80,7 +83,11 @@ def data(request: HttpRequest, rows: Rows) -> JsonResponse:
             "to": shown.until.timestamp(),
             "pace": shown.range.pace.value,
             "time_zone": "UTC",
-            "words": {"none": _("No score in this time."), "starts": _("Axis starts at")},
+            "words": {
+                "none": _("No score in this time."),
+                "rules": _rules_words(shown),
+                "starts": _("Axis starts at"),
+            },
             "charts": [drawn(chart, happened) for chart in shown.charts],
             "events": [told(event) for event in reversed(happened)],
         }
@@ -96,6 +103,14 @@ def table(request: HttpRequest, rows: Rows, name: str) -> HttpResponse:
         for at, values in reversed(by_instant(chart))
     ]
     return render(request, "portal/trends/day_table.html", {"chart": chart, "lines": lines})
+
+
+def _rules_words(shown: Shown) -> str:
+    """Say why no rule has a chart."""
+    found = next((one for one in shown.charts if one.name == "severities"), None)
+    if found is None or not found.series[0].points:
+        return _("What was open in this time is not on record.")
+    return _("No rule had an open finding at the end of any of these days.")
 
 
 @scoped_view

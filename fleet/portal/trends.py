@@ -33,7 +33,11 @@ from fleet.portal.scoped_admin import Rows, scoped_view
 from fleet.registry.models import Pair
 
 HOUR_S: Final = 3600
-LEAST_SHOWN: Final = timedelta(minutes=15)
+LEAST_SHOWN: Final = {
+    Pace.VISIT: timedelta(minutes=15),
+    Pace.HOUR: timedelta(hours=6),
+    Pace.DAY: timedelta(days=3),
+}
 BEFORE: Final = 20  # copies before a time, of which the newest content counts
 
 
@@ -158,7 +162,7 @@ def _backups(
 def _begin(shown: Shown) -> float:
     """Begin with the first reading where history is shorter than what was asked for."""
     first = [one.points[0][0] for chart in shown.charts for one in chart.series if one.points]
-    latest = (shown.until - LEAST_SHOWN).timestamp()
+    latest = (shown.until - LEAST_SHOWN[shown.range.pace]).timestamp()
     return max(shown.since.timestamp(), min([*first, latest]))
 
 

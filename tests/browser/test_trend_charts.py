@@ -187,4 +187,11 @@ def test_one_point_is_shown_and_nothing_says_so(visitor, transactional_db, now):
     assert (
         page.locator("[data-pk-chart=memory] .pk-plot").inner_text() == "No reading in this time."
     )
-    assert visitor.faults == []
+    assert page.locator("[data-pk-chart=memory] [data-pk-csv]").is_hidden()
+
+    page.route("**/trend/?range=30d", lambda route: route.abort())
+    page.locator("[data-pk-range='30d']").click()
+    failed = "The readings could not be loaded. Choose a time above to ask again."
+    page.get_by_text(failed).first.wait_for()
+    assert page.locator("[data-pk-chart=rtt] .pk-plot").inner_text() == failed
+    assert all("ERR_FAILED" in fault for fault in visitor.faults)

@@ -232,7 +232,78 @@ def test_pairs_that_moved_in_a_week_worst_first(operator, django_assert_max_num_
     assert [one.target_id for one in found.worse] == [bad.pk, risky.pk]
     assert [one.target_id for one in found.better] == [good.pk]
     assert (found.worse_count, found.better_count, found.has_past) == (2, 1, False)
-    assert "Full in 3 d" in answer.content.decode()
+    assert (found.on_record_count, found.off_record_count) == (5, 1)
+    text = answer.content.decode()
+    assert "Full in 3 d" in text
+    assert "1 pair of today was not on record then." in text
+
+
+@pytest.mark.parametrize(
+    ("since", "worse", "ago"),
+    [
+        ("24h", 1, "24 hours ago"),
+        ("7d", 2, "a week ago"),
+        ("30d", 3, "30 days ago"),
+        ("soon", 2, "a week ago"),
+        ("", 2, "a week ago"),
+    ],
+)
+def test_one_may_compare_with_other_times(operator, since, worse, ago):
+    for days in (0.5, 6, 29):
+        moved("compliant", "at_risk", days)
+
+    answer = operator.get(URL, {"since": since})
+
+    assert answer.context["movers"].worse_count == worse
+    assert f"Pairs, since {ago}" in answer.content.decode()
+
+
+def test_where_nobody_was_on_record_it_says_so_and_counts_nobody(operator):
+    make_state(make_pair(), NOW, compliance_since=NOW, health_since=NOW)
+
+    text = operator.get(URL).content.decode()
+
+    assert "No pair was on record a week ago: what changed since is not known." in text
+    assert "stands as it stood" not in text
+    assert "better" not in text
+    assert text.count("No score of 14 Nov is on record.") == 2
+
+
+def test_where_all_stand_as_they_stood_it_says_how_many(operator):
+    for _number in range(2):
+        moved("at_risk", "at_risk", 2)
+    moved("compliant", "compliant", 9)
+
+    text = operator.get(URL).content.decode()
+
+    assert "All 3 pairs that were on record a week ago stand as they stood then." in text
+
+
+@pytest.mark.parametrize(
+    ("open_findings", "words"),
+    [
+        (None, "What was open in this time is not on record."),
+        ({}, "No rule had an open finding at the end of any of these days."),
+    ],
+)
+def test_where_no_rule_has_a_chart_it_says_why(operator, open_findings, words):
+    score(TODAY, open_findings=open_findings)
+
+    assert data(operator)["words"]["rules"] == words
+
+
+def test_an_empty_chart_of_figures_speaks_of_figures(operator):
+    score(TODAY)
+
+    found = {one["name"]: one for one in data(operator)["charts"]}
+
+    assert (found["compliance"]["empty"], found["fleet-rtt"]["empty"]) == (
+        "",
+        "No figures in this time.",
+    )
+    assert found["fleet-rtt"]["sentence"].endswith("engine: No figures in this time.")
+    table = operator.get(f"{URL}fleet-rtt/table/").content.decode()
+    assert "No figures in this time." in table
 
 
 def test_tenants_and_rules_that_moved_in_a_week(operator):

@@ -180,6 +180,24 @@ def test_the_axis_begins_with_the_first_reading(operator):
     assert found["to"] - found["from"] == pytest.approx(3 * 3600, abs=5)
 
 
+@pytest.mark.parametrize(
+    ("span", "least"),
+    [
+        ("24h", timedelta(minutes=15)),
+        ("30d", timedelta(hours=6)),
+        ("90d", timedelta(days=3)),
+        ("2y", timedelta(days=3)),
+    ],
+)
+def test_one_point_alone_stands_in_a_time_of_its_pace(operator, noon, span, least):
+    pair = make_pair()
+    visit(pair, noon, rtt_median_us=300)
+
+    found = charts(operator, pair, span)
+
+    assert found["to"] - found["from"] == least.total_seconds()
+
+
 def test_the_range_is_one_that_exists(operator):
     pair, now = make_pair(), timezone.now()
     visit(pair, now - timedelta(hours=40), rtt_median_us=300)

@@ -72,7 +72,12 @@
       // Two limits close together: the lower one is named below its line.
       const isBelow = y - above < room || y < room;
       ctx.textBaseline = isBelow ? "top" : "bottom";
-      ctx.fillText(limit.label, bbox.left + 6 * devicePixelRatio, y + (isBelow ? 3 : -2) * devicePixelRatio);
+      const place = [limit.label, bbox.left + 6 * devicePixelRatio, y + (isBelow ? 3 : -2) * devicePixelRatio];
+      ctx.setLineDash([]);
+      ctx.lineWidth = 3 * devicePixelRatio;
+      ctx.strokeStyle = token("--pk-surface"); // readable where the line or its band passes behind
+      ctx.strokeText(...place);
+      ctx.fillText(...place);
       above = y;
     }
     ctx.restore();
@@ -271,11 +276,13 @@
     room.replaceChildren();
     fillHead(box, chart);
     room.setAttribute("aria-label", chart.sentence);
+    const isEmpty = !chart.series.some((one) => one.at.length);
+    box.classList.toggle("pk-nothing", isEmpty);
     if (!room.clientWidth) return; // folded away: drawn when it opens
-    if (!chart.series.some((one) => one.at.length)) {
+    if (isEmpty) {
       const none = document.createElement("p");
       none.className = "pk-quiet";
-      none.textContent = data.words.none;
+      none.textContent = chart.empty || data.words.none;
       room.append(none);
       return;
     }
@@ -334,10 +341,29 @@
 
     async load() {
       const asked = this.range;
-      const answer = await fetch(withRange(this.section.dataset.pkTrends, asked), { headers: { Accept: "application/json" } });
-      if (!answer.ok || asked !== this.range) return;
+      const address = withRange(this.section.dataset.pkTrends, asked);
+      const answer = await fetch(address, { headers: { Accept: "application/json" } }).catch(() => null);
+      if (asked !== this.range) return;
+      if (!answer?.ok) {
+        if (this.shown !== asked) this.fail();
+        return;
+      }
       this.data = await answer.json();
+      this.shown = asked;
       this.redraw();
+    }
+
+    // Nothing came: say so, for an empty chart would say that nothing was read, and an old one is of another time.
+    fail() {
+      this.data = null;
+      for (const box of this.section.querySelectorAll(".pk-chart:not([hidden])")) {
+        box.pkPlot?.destroy();
+        box.pkPlot = null;
+        const line = document.createElement("p");
+        line.className = "pk-quiet";
+        line.textContent = this.section.dataset.pkFailed;
+        box.querySelector(".pk-plot").replaceChildren(line);
+      }
     }
 
     redraw() {
@@ -347,6 +373,10 @@
         const chart = charts.get(box.dataset.pkChart);
         box.hidden = !chart;
         if (chart) draw(box, chart, this.data);
+      }
+      for (const line of this.section.querySelectorAll("[data-pk-none]")) {
+        line.textContent = this.data.words[line.dataset.pkNone];
+        line.hidden = this.data.charts.some((chart) => chart.name.startsWith(line.dataset.pkPrefix));
       }
       this.list();
     }
