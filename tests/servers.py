@@ -3,10 +3,13 @@
     with servers.redis("maxmemory-policy", "allkeys-lru") as server:
         probe(server.url)
 
-Each ends with its block, and with the test run whatever happens to it.
+Each ends with its block, and with the test run whatever happens to it. Whoever has more makes and
+versions puts their programs into a folder and names it in PAIRKEEPER_TEST_ENGINES: everywhere()
+then has them too, by their file names.
 """
 
 import importlib.util
+import os
 import shutil
 import socket
 import tempfile
@@ -24,6 +27,7 @@ from run.demo.servers import free_ports
 from tests.certificates import Certificates
 
 START_ATTEMPTS = 3
+Start = Callable[..., AbstractContextManager["Server"]]
 
 
 @dataclass
@@ -100,15 +104,33 @@ def tls_redis(*options: str) -> Iterator[Server]:
         yield server
 
 
-def on_path(program: str) -> Callable[..., AbstractContextManager[Server]] | None:
+def on_path(program: str) -> Start | None:
     """Return how to run a server of this name, such as keydb-server; None where there is none."""
     path = shutil.which(program)
-    if path is None:
-        return None
+    return _starting(program, Path(path)) if path else None
 
+
+def everywhere() -> dict[str, Start]:
+    """Return how to run each server that is here, by name: those of every machine, and a folder's."""
+    return {"redis-6.2": redis, "system-redis": system_redis, "valkey-9": valkey, **more()}
+
+
+def more() -> dict[str, Start]:
+    """Return how to run the servers of the folder that PAIRKEEPER_TEST_ENGINES names."""
+    return {path.name: _starting(path.name, path) for path in programs_of_folder()}
+
+
+def programs_of_folder() -> list[Path]:
+    """List the programs in the folder that PAIRKEEPER_TEST_ENGINES names; none where it is not set."""
+    folder = os.environ.get("PAIRKEEPER_TEST_ENGINES")
+    found = sorted(Path(folder).iterdir()) if folder else []
+    return [path for path in found if path.is_file() and os.access(path, os.X_OK)]
+
+
+def _starting(name: str, program: Path) -> Start:
     @contextmanager
     def start(*options: str, unix: bool = False) -> Iterator[Server]:
-        with _server(program, Path(path), options, unix=unix) as server:
+        with _server(name, program, options, unix=unix) as server:
             yield server
 
     return start

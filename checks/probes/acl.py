@@ -20,7 +20,6 @@ DRAGONFLY_WHOLE = ("config", "cluster", "client")
 ACL_NOTES: Mapping[Engine, str] = {
     Engine.DRAGONFLY: "Dragonfly cannot grant CONFIG GET or CLIENT LIST alone: +config and"
     " +client allow their other subcommands too.",
-    Engine.REDIS: "For Redis 6.0 and 6.1 leave out resetchannels.",
     Engine.ELASTICACHE: "CONFIG is closed on ElastiCache: what it would tell stays not verified.",
     Engine.MEMORYDB: "CONFIG is closed on MemoryDB: what it would tell stays not verified.",
     Engine.UPSTASH: "CONFIG is closed on Upstash: what it would tell stays not verified.",
@@ -35,9 +34,9 @@ def acl_rules(engine: Engine) -> str:
         # It alone is asked to run a script, on a key of our own name that nobody has.
         rights = sorted({*(_whole(right) for right in rights), "eval", "exists"})
         keys = f"~{PROBE_KEYS}* "
-    # KeyDB and Redis 6.0 have been tried without resetchannels only.
-    channels = "" if engine is Engine.KEYDB else "resetchannels "
-    return f"resetkeys {keys}{channels}-@all " + " ".join(f"+{right}" for right in rights)
+    # No word on channels: who may neither publish nor subscribe reaches none, and Redis 6.0 and
+    # KeyDB refuse the whole line for it.
+    return f"resetkeys {keys}-@all " + " ".join(f"+{right}" for right in rights)
 
 
 def acl_line(engine: Engine, user: str = CLIENT_NAME) -> str:
@@ -71,10 +70,10 @@ def queues_line(key_prefix: str = "", user: str = CLIENT_NAME) -> str:
 def pull_line(user: str = PULL_NAME) -> str:
     """Write the line for the account of agentless pulls: it exports everything, and can do nothing else.
 
-    Never the monitoring account. For Redis 6.0 and 6.1 and for KeyDB leave out resetchannels.
+    Never the monitoring account.
     """
     rights = " ".join(f"+{right}" for right in PULL_RIGHTS)
-    return f"ACL SETUSER {user} on >CHOOSE-A-PASSWORD resetkeys resetchannels -@all {rights}"
+    return f"ACL SETUSER {user} on >CHOOSE-A-PASSWORD resetkeys -@all {rights}"
 
 
 def _whole(right: str) -> str:

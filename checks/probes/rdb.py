@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
@@ -15,10 +15,11 @@ import zstandard
 
 from checks.facts import Missing
 from checks.probes.rdb_head import HEADER_BYTES, NOTHING_SAID, Said, read_head
+from checks.probes.rdb_keys import NOT_ENDED, Databases, KeyCounter
 
 CRC_BYTES: Final = 8
 END_MARK: Final = b"\xff"
-# The server's own words and the first database's size stand at the start; functions may come first.
+# The server's own words stand at the start; functions may come between them.
 HEAD_BYTES: Final = 64 * 1024
 # From this version on a checksum ends the file. Source: rdb.c, rdbSaveRio.
 CHECKSUM_VERSION: Final = 5
@@ -53,7 +54,8 @@ class Dump:
     """One RDB file as read. `size_bytes` is the dump's own, `stored_bytes` that of the file it is in.
 
     `sha256` is of the file as stored. `version` is the RDB format's; Missing where the file is too
-    short for a header. `said` is what the server wrote about itself.
+    short for a header. `said` is what the server wrote about itself, `databases` how many keys each
+    database has, counted; Missing where the dump is not whole, or holds what cannot be counted.
     """
 
     state: State
@@ -65,6 +67,12 @@ class Dump:
     magic: str = ""
     version: int | Missing = Missing("protocol", "the file is too short for a header")
     said: Said = NOTHING_SAID
+    databases: Databases | Missing = NOT_ENDED
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether it holds all that the server wrote, as far as can be told."""
+        return self.state in (State.INTACT, State.UNCHECKED)
 
 
 def read_dump(pieces: Iterable[bytes], most_bytes: int) -> Dump | Missing:
@@ -91,7 +99,7 @@ def read_dump(pieces: Iterable[bytes], most_bytes: int) -> Dump | Missing:
         damage = State.CORRUPT, f"its {wrapping} packing is damaged"
     stored.read_rest()
     state, text = damage or reading.judge()
-    return Dump(
+    found = Dump(
         state,
         text,
         stored.size_bytes,
@@ -102,6 +110,7 @@ def read_dump(pieces: Iterable[bytes], most_bytes: int) -> Dump | Missing:
         reading.version,
         read_head(reading.head),
     )
+    return replace(found, databases=reading.databases) if found.is_whole else found
 
 
 class BadPacking(Exception):
@@ -180,10 +189,15 @@ class _Reading:
         self.head = b""
         self._tail = b""
         self._crc = 0
+        self._keys = KeyCounter()
 
     @property
     def is_headed(self) -> bool:
         return len(self.head) >= HEADER_BYTES
+
+    @property
+    def databases(self) -> Databases | Missing:
+        return self._keys.databases
 
     @property
     def magic(self) -> str:
@@ -204,6 +218,7 @@ class _Reading:
         seen = self._tail + piece
         self._crc = _crc64(seen[:-FULL_BYTES], self._crc)
         self._tail = seen[-FULL_BYTES:]
+        self._keys.add(piece)
 
     def judge(self) -> tuple[State, str]:
         """Say what the bytes prove, once all are read."""

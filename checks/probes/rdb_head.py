@@ -18,17 +18,12 @@ NOT_SAID: Final = Missing("not_applicable", "the file does not say")
 class Said:
     """What a server wrote about itself; Missing where it did not.
 
-    `created_at_s` is a Unix time by the server's clock. `keys_count` is of the first database in
-    the file: those of later ones are known only once it is loaded. `expiring_count` are those of
-    them that have an expiry: what has run out by then is not loaded.
+    `created_at_s` is a Unix time by the server's clock.
     """
 
     server_version: str | Missing = NOT_SAID
     created_at_s: int | Missing = NOT_SAID
     used_memory_bytes: int | Missing = NOT_SAID
-    database: int | Missing = NOT_SAID
-    keys_count: int | Missing = NOT_SAID
-    expiring_count: int | Missing = NOT_SAID
     is_aof_preamble: bool = False
 
 
@@ -42,23 +37,19 @@ class _Ended(Exception):
 def read_head(head: bytes) -> Said:
     """Read the first bytes of a dump, as far as they are plain."""
     words: dict[str, str] = {}
-    sizes: dict[str, int] = {}
     with suppress(_Ended):
-        _read(_Cursor(head, HEADER_BYTES), words, sizes)
+        _read(_Cursor(head, HEADER_BYTES), words)
     version = next((words[name] for name in VERSIONS if name in words), NOT_SAID)
     return Said(
         version,
         _number(words, "ctime"),
         _number(words, "used-mem"),
-        sizes.get("database", NOT_SAID),
-        sizes.get("keys", NOT_SAID),
-        sizes.get("expiring", NOT_SAID),
         is_aof_preamble=words.get("aof-preamble") == "1",
     )
 
 
-def _read(cursor: _Cursor, words: dict[str, str], sizes: dict[str, int]) -> None:
-    """Go from mark to mark up to the first key. Source: rdb.h, RDB_OPCODE_*."""
+def _read(cursor: _Cursor, words: dict[str, str]) -> None:
+    """Go from word to word. Source: rdb.h, RDB_OPCODE_*; what follows them is rdb_keys.py's."""
     while True:
         match cursor.byte():
             case 0xFA:  # a word about the file
@@ -66,15 +57,6 @@ def _read(cursor: _Cursor, words: dict[str, str], sizes: dict[str, int]) -> None
                 words[name] = cursor.text()
             case 0xF5:  # a library of functions
                 cursor.text()
-            case 0xFE:  # a database begins
-                sizes["database"] = cursor.length()
-            case 0xFB:  # its number of keys
-                sizes["keys"] = cursor.length()
-                sizes["expiring"] = cursor.length()
-                return
-            case 0xFF:  # the end
-                sizes["keys"] = sizes["expiring"] = 0
-                return
             case _:
                 return
 

@@ -18,6 +18,7 @@ from checks.address import AddressError
 from checks.facts import Missing
 from checks.probes.rdb import HEAD_BYTES, MAGICS, BadPacking, Dump, read_dump
 from checks.probes.rdb_head import HEADER_BYTES, Said, read_head
+from checks.probes.rdb_keys import Databases
 from checks.render import size
 from fleet.backups import scratch
 from fleet.backups.drill_plan import put_off
@@ -27,10 +28,10 @@ from fleet.backups.opening import plain_copy
 from fleet.backups.places import Moving, Trouble
 from fleet.backups.pull import look, server_of_pair
 from fleet.backups.readers import Reader, choose, installed
-from fleet.backups.restored import FAMILIES, Restored, RestoreLimits, shortfalls
+from fleet.backups.restored import FAMILIES, Restored, RestoreLimits, remarks, shortfalls
 from fleet.backups.scratch import Scratch, ScratchEnded, ScratchTooSlow
 from fleet.backups.sealing import SealBroken
-from fleet.backups.verify import GOOD, MOST_BYTES
+from fleet.backups.verify import GOOD, MOST_BYTES, keys_by_database
 from fleet.registry.models import Target
 from fleet.registry.sealed import SecretError
 
@@ -160,6 +161,9 @@ def _restore(
         progress = _Progress(holding)
         fed = server.fed(progress.counted(chain([head], pieces)), progress.tick)
         dump = read_dump(fed, MOST_BYTES)
+        copy_keys = counted_in(dump)
+        if not isinstance(copy_keys, Missing):
+            result.artefact_keys = keys_by_database(copy_keys)
         try:
             server.wait(progress.tick)
         except ScratchEnded as error:
@@ -167,16 +171,26 @@ def _restore(
         result.load_ms = round(1000 * (time.monotonic() - began_s))
         result.keys = server.keys_by_database()
         result.families = families_of(server, target)
-    missing = shortfalls(_restored(target, said, live, result), LIMITS)
+    _decide(_restored(target, copy_keys, live, result), result)
+
+
+def _decide(restored: Restored, result: Result) -> None:
+    """Let what is missing fail the drill, and tell what else a person should know."""
+    missing = shortfalls(restored, LIMITS)
     result.outcome = Outcome.FAILED if missing else Outcome.PASSED
     result.reason = "incomplete" if missing else ""
-    result.text = "; ".join(missing) or _success(result, live)
+    all_back = f"{sum(restored.keys.values()):,} keys came back"
+    result.text = "; ".join([*(missing or [all_back]), *remarks(restored, LIMITS)])
+
+
+def counted_in(dump: Dump | Missing) -> Databases | Missing:
+    """Give the keys that a dump holds, by database."""
+    return dump if isinstance(dump, Missing) else dump.databases
 
 
 def sorted_out(error: ScratchEnded, dump: Dump | Missing, allowed: int) -> ScratchEnded | Trouble:
     """Tell memory that ran out from a dump that is cut: the one we read to its checksum is whole."""
-    is_whole = isinstance(dump, Dump) and dump.state.value in GOOD
-    if is_whole and SHORT_OR_OOM in error.log:
+    if isinstance(dump, Dump) and dump.is_whole and SHORT_OR_OOM in error.log:
         text = (
             f"the copy is whole, and the scratch server ran out of the {size(allowed)} it may take"
         )
@@ -289,25 +303,20 @@ def _live_keys(target: Target) -> dict[str, int] | Missing:
 
 
 def _restored(
-    target: Target, said: Said, live: dict[str, int] | Missing, result: Result
+    target: Target,
+    copy_keys: Databases | Missing,
+    live: dict[str, int] | Missing,
+    result: Result,
 ) -> Restored:
     last = target.drills.filter(outcome=Outcome.PASSED).order_by("-ended_at").first()
     return Restored(
         keys=result.keys,
-        said=said,
+        copy_keys=copy_keys,
         live_keys=live,
         families=result.families,
         families_before=last.families if last else {},
         has_emailengine=bool(target.pair.emailengine_url),
     )
-
-
-def _success(result: Result, live: dict[str, int] | Missing) -> str:
-    keys = sum(result.keys.values())
-    beside = (
-        f"; the live server could not be asked: {live.text}" if isinstance(live, Missing) else ""
-    )
-    return f"{keys:,} keys came back{beside}"
 
 
 def told(error: ScratchEnded) -> tuple[str, str, str]:

@@ -269,7 +269,7 @@ def _sound(found: Dump | Missing) -> Dump:
     """Give a dump that is whole; PullError says why it is none."""
     if isinstance(found, Missing):
         raise PullError(found.reason, f"what came is no dump: {found.text}")
-    if found.state.value not in GOOD or found.wrapping is not Wrapping.NONE:
+    if not found.is_whole or found.wrapping is not Wrapping.NONE:
         raise PullError("protocol", f"what came is {found.state}: {found.text}")
     return found
 

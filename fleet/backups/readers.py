@@ -11,13 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-VERSION_LINE: Final = re.compile(r"(Valkey|Redis|KeyDB) server v=(\d+)\.(\d+)(\S*)", re.IGNORECASE)
+# Valkey 7.2 leaves its name out. Tried: 7.2.14.
+VERSION_LINE: Final = re.compile(
+    r"^(?:(Valkey|Redis|KeyDB) )?server v=(\d+)\.(\d+)(\S*)", re.IGNORECASE | re.MULTILINE
+)
 ON_PATH: Final = ("valkey-server", "redis-server", "keydb-server")
 SYSTEM_FOLDERS: Final = "/usr/local/bin:/usr/bin:/usr/sbin"
 ASKING_S: Final = 10.0
 # The highest RDB version of a release, newest first; later ones are taken to read as much at least.
 # Source: rdb.h of each; engines/README.md §10 has what was tried.
-REDIS: Final = (((7, 4), 12), ((7, 2), 11), ((7, 0), 10), ((5, 0), 9))
+REDIS: Final = (((8, 6), 13), ((7, 4), 12), ((7, 2), 11), ((7, 0), 10), ((5, 0), 9))
 # Valkey 9 has a format of its own beside the last that it shares with Redis.
 SHARED_WITH_VALKEY: Final = 11
 VALKEY_OWN: Final = 80
@@ -105,4 +108,6 @@ def read_version(told: str, path: str) -> Reader | None:
     if found is None:
         return None
     make, major, minor, rest = found.groups()
-    return Reader(make.lower(), (int(major), int(minor)), f"{major}.{minor}{rest}", path)
+    return Reader(
+        (make or "valkey").lower(), (int(major), int(minor)), f"{major}.{minor}{rest}", path
+    )

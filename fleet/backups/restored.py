@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from checks.facts import Missing
-from checks.probes.rdb_head import Said
+from checks.probes.rdb_keys import Databases, KeyCount
 
 Counts = Mapping[str, int]  # database or family to keys
 # EmailEngine's own words for what it cannot do without. Source: emailengine/facts.md §4.
@@ -28,14 +28,14 @@ class RestoreLimits:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came of a restore: keys by database, and what the copy and the live server say of theirs.
+    """What came of a restore: keys by database, those counted in the copy, and the live server's.
 
     `families` counts EmailEngine's in its own database; `families_before` is what the last good
     drill found, empty where there was none.
     """
 
     keys: Counts
-    said: Said
+    copy_keys: Databases | Missing
     live_keys: Counts | Missing
     families: Counts
     families_before: Counts
@@ -52,30 +52,54 @@ def shortfalls(restored: Restored, limits: RestoreLimits) -> list[str]:
 
 
 def _against_its_own(restored: Restored) -> Iterator[str]:
-    """Compare with what the copy says of its first database: keys that expired are not loaded."""
-    said = restored.said
-    if isinstance(said.keys_count, Missing) or not said.keys_count:
+    """Compare with what the copy holds: of keys that expire, those that are over are not loaded."""
+    if isinstance(restored.copy_keys, Missing):
         return
-    database = "0" if isinstance(said.database, Missing) else str(said.database)
-    found = restored.keys.get(database, 0)
-    expiring = 0 if isinstance(said.expiring_count, Missing) else said.expiring_count
-    if not said.keys_count - expiring <= found <= said.keys_count:
-        yield (
-            f"database {database} came back with {found:,} keys; "
-            f"the copy says that it holds {said.keys_count:,}"
-        )
+    held = {str(number): count for number, count in restored.copy_keys.items()}
+    for database in sorted({*held, *restored.keys}, key=int):
+        count = held.get(database, KeyCount(0, 0))
+        found = restored.keys.get(database, 0)
+        if not count.keys - count.expiring <= found <= count.keys:
+            yield (
+                f"database {database} came back with {found:,} keys; the copy holds {count.keys:,}"
+            )
 
 
 def _against_live(restored: Restored, limits: RestoreLimits) -> Iterator[str]:
     if isinstance(restored.live_keys, Missing):
         return
-    for database, live in sorted(restored.live_keys.items()):
+    for database, live in sorted(restored.live_keys.items(), key=_by_number):
         found = restored.keys.get(database, 0)
         if live >= limits.compared_from_keys and found < live * limits.least_of_live_ratio:
             yield (
                 f"database {database} came back with {found:,} keys, under "
                 f"{limits.least_of_live_ratio:.0%} of the {live:,} that the live server has"
             )
+
+
+def remarks(restored: Restored, limits: RestoreLimits) -> list[str]:
+    """Say what a person should know that is no fault of the restore; empty where nothing is odd.
+
+    A live server with far fewer keys than its copy lost them since, or was emptied on purpose: the
+    restore is as good as it was, and may be what is needed now.
+    """
+    told = []
+    if isinstance(restored.copy_keys, Missing):
+        told.append(restored.copy_keys.text)
+    if isinstance(restored.live_keys, Missing):
+        return [*told, f"the live server could not be asked: {restored.live_keys.text}"]
+    for database, found in sorted(restored.keys.items(), key=_by_number):
+        live = restored.live_keys.get(database, 0)
+        if found >= limits.compared_from_keys and live < found * limits.least_of_live_ratio:
+            told.append(
+                f"the live server holds {live:,} keys in database {database} now, under "
+                f"{limits.least_of_live_ratio:.0%} of the {found:,} that came back"
+            )
+    return told
+
+
+def _by_number(counted: tuple[str, int]) -> int:
+    return int(counted[0])
 
 
 def _families(restored: Restored) -> Iterator[str]:

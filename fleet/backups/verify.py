@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from checks.facts import Missing
 from checks.probes.rdb import Dump, read_dump
+from checks.probes.rdb_keys import Databases
 from fleet.backups.bucket import Bucket
 from fleet.backups.directory import Directory
 from fleet.backups.drill_plan import plan
@@ -139,14 +140,12 @@ def proved(dump: Dump, artefact: Artefact) -> dict[str, Any]:
     """Give the columns of a copy that was read to its end."""
     said = dump.said
     content_at, remark = content_time(said.created_at_s, artefact.stored_at or artefact.seen_at)
-    keys = {}
-    if not isinstance(said.keys_count, Missing):
-        database = 0 if isinstance(said.database, Missing) else said.database
-        keys = {str(database): said.keys_count}
+    counted = dump.databases
+    uncounted = counted.text if dump.is_whole and isinstance(counted, Missing) else ""
     return {
         "state": State(dump.state.value),
         "reason": "",
-        "text": f"{dump.text}; {remark}" if remark else dump.text,
+        "text": "; ".join(filter(None, (dump.text, remark, uncounted))),
         "content_at": content_at,
         "stored_bytes": dump.stored_bytes,
         "size_bytes": dump.size_bytes,
@@ -157,8 +156,13 @@ def proved(dump: Dump, artefact: Artefact) -> dict[str, Any]:
         "server_version": ""
         if isinstance(said.server_version, Missing)
         else said.server_version[:40],
-        "keys": keys,
+        "keys": {} if isinstance(counted, Missing) else keys_by_database(counted),
     }
+
+
+def keys_by_database(databases: Databases) -> dict[str, int]:
+    """Give the counts as columns of ours hold them, by the database's number."""
+    return {str(number): count.keys for number, count in sorted(databases.items())}
 
 
 def content_time(created_at_s: int | Missing, stored_at: datetime) -> tuple[datetime, str]:

@@ -1,54 +1,61 @@
 """Dumps that real servers wrote: do we read them as they are?"""
 
 import time
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import pytest
 from redis import Redis
 
 from checks.probes.rdb import Dump, State, read_dump
-from tests import servers
+from checks.probes.rdb_keys import KeyCount
+from tests import kinds, servers
 
 pytestmark = pytest.mark.live
-SERVERS = {
-    "redis-6.2": (servers.redis, "REDIS", 9),
-    "system-redis": (servers.system_redis, "REDIS", 10),
-    "valkey-9": (servers.valkey, "VALKEY", 80),
-}
+SERVERS = servers.everywhere()
+MOST = 1 << 30
 
 
-def read(path: Path) -> Dump:
-    with path.open("rb") as file:
-        found = read_dump(iter(lambda: file.read(65_536), b""), 1 << 30)
+def read(whole: bytes) -> Dump:
+    found = read_dump((whole[at : at + 65_536] for at in range(0, len(whole), 65_536)), MOST)
     assert isinstance(found, Dump)
     return found
 
 
-@pytest.mark.parametrize("name", SERVERS)
-def test_a_saved_dump_is_intact_and_tells_its_keys(name: str) -> None:
-    start, magic, version = SERVERS[name]
-    with start("save", "") as server, Redis.from_url(server.url) as client:
-        client.mset({f"ee:{number}": "x" * 100 for number in range(1000)})
-        client.hset("ee:settings", mapping={"a": 1, "b": 2})
-        before = int(time.time())
-        client.save()
-        folder, file = (client.config_get(word)[word] for word in ("dir", "dbfilename"))
-        found = read(Path(folder) / file)
-        info = client.info("server")
+def connected(server: servers.Server) -> AbstractContextManager[Redis]:
+    return Redis.from_url(server.url, single_connection_client=True)
 
-    assert (found.state, found.magic, found.version) == (State.INTACT, magic, version)
-    assert found.said.keys_count == 1001
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"maxmemory-policy": "allkeys-lru", "rdbcompression": "no"},
+        {"maxmemory-policy": "allkeys-lfu"},
+    ],
+    ids=["as it comes", "with ages, not packed", "with frequencies"],
+)
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_dump_of_all_kinds_is_intact_and_its_keys_are_counted(
+    name: str, settings: dict[str, str]
+) -> None:
+    options = [word for pair in settings.items() for word in pair]
+    with SERVERS[name]("save", "", *options) as server, connected(server) as client:
+        kinds.fill(client, big=True)
+        before = int(time.time())
+        found = read(kinds.saved(client))
+        counted = {number: KeyCount(*pair) for number, pair in kinds.counted(client).items()}
+        version = kinds.version_of(client).partition("-")[2]
+
+    assert (found.state, found.said.server_version) == (State.INTACT, version)
+    assert found.databases == counted
+    assert isinstance(found.said.created_at_s, int)
     assert before <= found.said.created_at_s <= time.time()
-    assert found.said.server_version in (info["redis_version"], info.get("valkey_version"))
 
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_dump_without_checksum_is_not_called_intact(name: str) -> None:
-    start, *_rest = SERVERS[name]
-    with start("save", "", "rdbchecksum", "no") as server, Redis.from_url(server.url) as client:
+    with SERVERS[name]("save", "", "rdbchecksum", "no") as server, connected(server) as client:
         client.set("ee:1", "x")
-        client.save()
-        folder, file = (client.config_get(word)[word] for word in ("dir", "dbfilename"))
-        found = read(Path(folder) / file)
+        found = read(kinds.saved(client))
 
-    assert found.state is State.UNCHECKED
+    assert (found.state, found.databases) == (State.UNCHECKED, {0: KeyCount(1, 0)})

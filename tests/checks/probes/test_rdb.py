@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from checks.facts import Missing
 from checks.probes.rdb import Dump, State, Wrapping, read_dump
 from checks.probes.rdb_head import Said, read_head
+from checks.probes.rdb_keys import NOT_ENDED, KeyCount
 
 MOST = 1 << 30
 CRC = anycrc.Model("CRC64-REDIS")
@@ -43,7 +44,8 @@ def sealed(body: bytes) -> bytes:
 
 
 GOOD = sealed(b"VALKEY080" + WORDS + KEYS)
-SAID = Said("9.1.2", 1_795_000_000, database=0, keys_count=2, expiring_count=0)
+SAID = Said("9.1.2", 1_795_000_000)
+TWO_KEYS = {0: KeyCount(2, 0)}
 
 
 def pieces(whole: bytes, size: int = 7) -> Iterator[bytes]:
@@ -66,6 +68,7 @@ def test_a_whole_dump_is_intact_and_says_what_the_server_wrote() -> None:
         magic="VALKEY",
         version=80,
         said=SAID,
+        databases=TWO_KEYS,
     )
 
 
@@ -120,6 +123,7 @@ def test_a_packed_dump_is_read_through_its_packing(packed: bytes, wrapping: Wrap
     found = read(packed)
 
     assert (found.state, found.wrapping, found.said) == (State.INTACT, wrapping, SAID)
+    assert found.databases == TWO_KEYS
     assert (found.size_bytes, found.stored_bytes) == (len(GOOD), len(packed))
     assert found.sha256 == hashlib.sha256(packed).hexdigest()
 
@@ -184,27 +188,24 @@ def test_arbitrary_bytes_are_never_intact_and_raise_nothing(junk: bytes) -> None
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        (b"\xff", Said(keys_count=0, expiring_count=0)),
-        (b"\xfe\x03\xfb\x41\x02\x00", Said(database=3, keys_count=0x102, expiring_count=0)),
-        (
-            b"\xfe\x00\xfb\x80\x00\x01\x00\x00\x00",
-            Said(database=0, keys_count=65_536, expiring_count=0),
-        ),
-        (
-            b"\xfe\x00\xfb\x81" + (5_000_000_000).to_bytes(8) + b"\x00",
-            Said(database=0, keys_count=5_000_000_000, expiring_count=0),
-        ),
-        (
-            b"\xf5" + text(b"#!lua name=x") + b"\xfe\x00\xfb\x01\x00",
-            Said(database=0, keys_count=1, expiring_count=0),
-        ),
+        (b"\xf5" + text(b"#!lua name=x") + aux(b"redis-ver", b"7.2.4"), Said("7.2.4")),
+        (aux(b"used-mem", b"17") + b"\xfe\x00" + aux(b"ctime", b"1"), Said(used_memory_bytes=17)),
+        (aux(b"ctime", b"9" * 20), Said()),
         (b"\xf7\x01", Said()),
         (b"\xfa\xc3", Said()),
+        (b"\xff", Said()),
         (b"", Said()),
     ],
 )
 def test_the_head_says_what_is_plain(head: bytes, said: Said) -> None:
     assert read_head(b"REDIS0011" + head) == said
+
+
+def test_what_is_not_whole_tells_no_keys() -> None:
+    flipped = GOOD[:-12] + bytes([GOOD[-12] ^ 1]) + GOOD[-11:]
+
+    assert read(flipped).state is State.CORRUPT
+    assert [read(one).databases for one in (flipped, GOOD[:-1])] == [NOT_ENDED] * 2
 
 
 def test_the_checksum_is_the_servers() -> None:

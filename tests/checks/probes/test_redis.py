@@ -455,14 +455,14 @@ def test_the_account_has_the_rights_of_the_commands_and_no_other():
 @pytest.mark.parametrize(
     ("engine", "line"),
     [
-        (Engine.REDIS, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys resetchannels -@all"
+        (Engine.REDIS, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys -@all"
          " +acl|getuser +client|list +client|setname +cluster|info +config|get +hello +info +ping +time")),
         (Engine.KEYDB, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys -@all"
          " +acl|getuser +client|list +client|setname +cluster|info +config|get +hello +info +ping +time")),
         (Engine.DRAGONFLY, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys"
-         " ~pairkeeper:probe:* resetchannels"
+         " ~pairkeeper:probe:*"
          " -@all +client +cluster +config +eval +exists +hello +info +ping +time")),
-        (Engine.UPSTASH, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys resetchannels"
+        (Engine.UPSTASH, ("ACL SETUSER pairkeeper on >CHOOSE-A-PASSWORD resetkeys"
          " -@all +acl|getuser +client|list +client|setname +cluster|info +hello +info +ping +time")),
     ],
 )  # fmt: skip

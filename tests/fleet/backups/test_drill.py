@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,17 +15,15 @@ from fleet.backups import drill_plan, jobs, work
 from fleet.backups.jobs import Wish
 from fleet.backups.models import Artefact, BackupJob, Drill, DrillPlan
 from fleet.registry.egress import egress_rules
-from tests import servers
+from tests import kinds, servers
 from tests.fleet.backups.sources import make_artefact, make_source
 from tests.fleet.factories import NOW, make_pair
 
 pytestmark = [pytest.mark.django_db, pytest.mark.live]
 KEYS = 2_000
-SERVERS = {
-    "redis-6.2": (servers.redis, "redis"),
-    "system-redis": (servers.system_redis, "redis"),
-    "valkey-9": (servers.valkey, "valkey"),
-}
+SERVERS = servers.everywhere()
+# Those whose fields expire one by one.
+LEASING = [name for name in SERVERS if name.startswith(("redis-7.4", "redis-8", "valkey-9"))]
 
 
 @dataclass
@@ -55,9 +54,10 @@ def opened(tmp_path, settings):
 
 
 @pytest.fixture
-def stage(request, opened):
-    start = SERVERS[getattr(request, "param", "redis-6.2")][0]
-    with start("save", "") as server, Redis.from_url(f"{server.url}/8") as client:
+def stage(request, opened, tmp_path_factory, monkeypatch):
+    name = getattr(request, "param", "redis-6.2")
+    with_this_reader(name, tmp_path_factory.mktemp("reader"), monkeypatch)
+    with SERVERS[name]("save", "") as server, Redis.from_url(f"{server.url}/8") as client:
         client.mset({f"iad:{number}": os.urandom(200).hex() for number in range(KEYS)})
         client.sadd("ia:accounts", "ann", "bob")
         client.hset("settings", mapping={"serviceUrl": "x", "serviceSecret": "y"})
@@ -73,6 +73,14 @@ def stage(request, opened):
         )
         source = make_source(pair, folder=str(opened), name_pattern="*.rdb*")
         yield Stage(source, opened, dump, client, server.url)
+
+
+def with_this_reader(name, folder, monkeypatch):
+    """Put a server of the developer's own on the PATH, as it would be installed on a worker."""
+    for program in servers.programs_of_folder():
+        if program.name == name:
+            (folder / f"{name.partition('-')[0]}-server").symlink_to(program)
+            monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
 def drill(stage, artefact=None, now=NOW, **wish):
@@ -97,6 +105,44 @@ def test_a_good_copy_comes_back_whole(stage, request):
     assert (found.keys, found.live_keys) == ({"8": KEYS + 3}, {"8": KEYS + 3})
     assert found.families == {"accounts": 2, "settings": 2, "tokens": 1}
     assert found.load_ms > 0
+
+
+@pytest.mark.parametrize("stage", SERVERS, indirect=True)
+def test_every_kind_of_value_comes_back_in_each_database(stage):
+    with Redis.from_url(stage.url, single_connection_client=True) as client:
+        kinds.fill(client)
+        stage.put(kinds.saved(client))
+        counted = {str(number): keys for number, (keys, _over) in kinds.counted(client).items()}
+    found = drill(stage)
+
+    assert (found.outcome, found.text) == ("passed", f"{sum(counted.values()):,} keys came back")
+    assert (found.keys, found.artefact_keys, found.live_keys) == (counted, counted, counted)
+
+
+@pytest.mark.parametrize("stage", LEASING, indirect=True)
+def test_a_key_whose_last_field_is_over_is_not_missed(stage):
+    with Redis.from_url(f"{stage.url}/8") as client:
+        client.hset("leased", "field", "v")
+        client.execute_command("HPEXPIRE", "leased", 1500, "FIELDS", 1, "field")
+        dump = kinds.saved(client)
+        time.sleep(1.6)
+    found = drill(stage, stage.put(dump))
+
+    assert (found.outcome, found.artefact_keys) == ("passed", {"8": KEYS + 4})
+    assert found.keys["8"] in (KEYS + 3, KEYS + 4)  # as the server counts what is over
+
+
+def flipped(dump):
+    at = len(dump) // 2
+    return dump[:at] + bytes([dump[at] ^ 1]) + dump[at + 1 :]
+
+
+@pytest.mark.parametrize("stage", SERVERS, indirect=True)
+@pytest.mark.parametrize("spoil", [lambda dump: dump[:-1000], flipped])
+def test_no_server_restores_what_is_cut_or_changed(stage, spoil):
+    found = drill(stage, stage.put(spoil(stage.dump)))
+
+    assert (found.outcome, found.reason) == ("failed", "corrupt")
 
 
 def test_a_packed_copy_comes_back_too(stage):
@@ -183,6 +229,20 @@ def test_far_fewer_keys_than_the_live_server_has_are_told(stage):
     assert (found.outcome, found.text) == (
         "failed",
         "database 8 came back with 2,003 keys, under 50% of the 8,003 that the live server has",
+    )
+
+
+def test_a_live_server_that_lost_its_keys_fails_no_drill_and_is_told_of(stage):
+    with Redis.from_url(stage.url + "/8") as client:
+        client.flushdb()
+    found = drill(stage, stage.put(stage.dump))
+
+    assert (found.outcome, found.text) == (
+        "passed",
+        (
+            "2,003 keys came back; the live server holds 0 keys in database 8 now, under 50% of the "
+            "2,003 that came back"
+        ),
     )
 
 
