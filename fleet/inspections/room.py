@@ -14,7 +14,8 @@ import queue
 import resource
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -39,8 +40,9 @@ COUNTED_FOR_S: Final = 0.1
 BATCH_S: Final = 0.5  # latecomers are gathered for this long before they are recorded
 BATCH: Final = 200
 STOP_WITHIN_S: Final = 1.5
-# Visits in hand at once: 15 s each at the worst, and 10,000 a minute must pass through.
-MOST_IN_HAND: Final = 4_000
+# Visits in hand at once, until they are recorded: each holds up to 40 kB, and Python does not give
+# back what many small objects have taken once. 15 s each at the worst, 2 s where nothing answers.
+MOST_IN_HAND: Final = 3_000
 FILES_PER_VISIT: Final = 2
 FILES_OF_OURS: Final = 200
 
@@ -82,17 +84,19 @@ Read = tuple[Due, datetime, PairReading, Collection]
 class Room:
     """One per process; made on first use, after any fork, and stopped with the worker."""
 
-    def __init__(self, record_late: Callable[[Sequence[Seen]], None]) -> None:
+    def __init__(
+        self, record_late: Callable[[Sequence[Seen]], None], most_in_hand: int = MOST_IN_HAND
+    ) -> None:
         self._record_late = record_late
         self._late: queue.SimpleQueue[Seen | None] = queue.SimpleQueue()
-        self._most = min(MOST_IN_HAND, _files() // FILES_PER_VISIT)
+        self._most = min(most_in_hand, _files() // FILES_PER_VISIT)
         self._in_hand = 0
         self._space = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._is_open = threading.Event()
         self._clients: Clients | None = None
         self._pumps = tuple(
-            Pump(self._visit, burst, COUNTED_FOR_S) for burst in (BURST, SLOW_BURST)
+            Pump(self._visit_one, burst, COUNTED_FOR_S) for burst in (BURST, SLOW_BURST)
         )
         self._read: list[Read] = []
         self._threads = (
@@ -103,33 +107,54 @@ class Room:
             thread.start()
         self._is_open.wait()
 
-    def visit(self, dues: Sequence[Due], policies: Policies) -> list[Seen]:
-        """Visit these pairs; give what arrived in time. The rest is recorded later."""
-        if not dues:
-            return []
+    @contextmanager
+    def visited(self, dues: Sequence[Due], policies: Policies) -> Iterator[list[Seen]]:
+        """Visit these pairs; give what arrived in time, to be recorded in the block.
+
+        The rest is recorded later.
+        """
         with self._space:
             self._space.wait_for(lambda: self._in_hand + len(dues) <= max(self._most, len(dues)))
             self._in_hand += len(dues)
-        return self._visit_all(dues, policies, PATIENCE_S, is_slow=False)
+        with self._held(self._visit(dues, policies, PATIENCE_S, is_slow=False)) as arrivals:
+            yield arrivals
 
-    def visit_slow(self, dues: Sequence[Due], policies: Policies) -> list[Seen] | None:
+    @contextmanager
+    def visited_slow(self, dues: Sequence[Due], policies: Policies) -> Iterator[list[Seen] | None]:
         """Visit pairs that took long the last time: apart from the others, recorded as they come.
 
         None where there is no room for them: half of it is kept for the quick ones.
         """
         with self._space:
             most = max(self._most // 2, len(dues))
-            if not self._space.wait_for(lambda: self._in_hand + len(dues) <= most, PATIENCE_S):
-                return None
-            self._in_hand += len(dues)
-        return self._visit_all(dues, policies, 0.0, is_slow=True)
+            has_room = self._space.wait_for(lambda: self._in_hand + len(dues) <= most, PATIENCE_S)
+            self._in_hand += len(dues) if has_room else 0
+        if not has_room:
+            yield None
+            return
+        with self._held(self._visit(dues, policies, 0.0, is_slow=True)) as arrivals:
+            yield arrivals
 
-    def _visit_all(
+    @contextmanager
+    def _held(self, arrivals: list[Seen]) -> Iterator[list[Seen]]:
+        try:
+            yield arrivals
+        finally:
+            self._free(len(arrivals))
+
+    def _visit(
         self, dues: Sequence[Due], policies: Policies, patience_s: float, *, is_slow: bool
     ) -> list[Seen]:
+        if not dues:
+            return []
         collection = Collection(len(dues), policies, self._late.put)
         self._loop.call_soon_threadsafe(self._begin, dues, collection, is_slow)
         return collection.close(patience_s)
+
+    def _free(self, count: int) -> None:
+        with self._space:
+            self._in_hand -= count
+            self._space.notify_all()
 
     def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Let what is under way finish for a moment, then end; what is cut off keeps its lease."""
@@ -164,7 +189,7 @@ class Room:
             self._clients = Clients()
         self._pumps[is_slow].add((due, collection, self._clients) for due in dues)
 
-    async def _visit(self, job: Job) -> None:
+    async def _visit_one(self, job: Job) -> None:
         due, collection, clients = job
         at = timezone.now()
         reading = await read(due, clients)
@@ -175,13 +200,14 @@ class Room:
     def _judge_all(self) -> None:
         """Judge what was read in one turn of the loop in a row, which halves the cost of each."""
         read, self._read = self._read, []
+        lost = len(read)
         try:
             for due, at, reading, collection in read:
                 collection.add(judged(due, at, reading, collection.policies))
+                lost -= 1
         finally:
-            with self._space:
-                self._in_hand -= len(read)
-                self._space.notify_all()
+            if lost:
+                self._free(lost)
 
     def _keep_recording(self) -> None:
         """Record latecomers in batches until the room is stopped."""
@@ -200,6 +226,8 @@ class Room:
                 self._record_late(batch)
             except Exception:  # the thread's outermost door: the next batch must still be recorded
                 logger.exception("late visits not recorded count=%s", len(batch))
+            finally:
+                self._free(len(batch))
 
 
 async def read(due: Due, clients: Clients) -> PairReading:

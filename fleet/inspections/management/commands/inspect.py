@@ -38,14 +38,13 @@ class Command(BaseCommand):
         now = timezone.now()
         ensure_schedule(now)
         try:
-            seen = room().visit(
-                load([(pair.pk, claim_pair(pair.pk, now), ALL_BITS)], now), terms().policies
-            )
-            if not seen:
-                raise CommandError(
-                    f"{pair}: the visit was not over in time; a worker has the pair."
-                )
-            record_visits(seen)
+            dues = load([(pair.pk, claim_pair(pair.pk, now), ALL_BITS)], now)
+            with room().visited(dues, terms().policies) as seen:
+                if not seen:
+                    raise CommandError(
+                        f"{pair}: the visit was not over in time; a worker has the pair."
+                    )
+                record_visits(seen)
         finally:
             stop_room()
         self.stdout.write(inspection_table(shown(pair, seen[0]), Ink(is_on=has_colour()), width()))
