@@ -1,11 +1,13 @@
 """python -m run.worker: Celery's worker and timetable in one process that gives back freed memory."""
 
+import argparse
 import ctypes
+import sys
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 
-import click
 from celery import beat
 from celery.app.utils import find_app
 from celery.bin.base import CLIContext
@@ -15,30 +17,31 @@ from celery.bin.worker import worker as worker_command
 M_ARENA_MAX = -8  # malloc.h
 TRIMMED_EVERY_S = 30.0
 LIBC = ctypes.CDLL(None)
+# All of Celery's commands would take 12 MB more, for a shell that none of these two has.
+COMMANDS = {"worker": worker_command, "beat": beat_command}
 
 
-@click.group()
-@click.option("-A", "--app", required=True, help="Where the Celery application is: fleet.celery.")
-@click.pass_context
-def celery(context: click.Context, app: str) -> None:
-    """Run Celery's own commands, the two that we need: all of them would take 12 MB more, for a shell."""
-    context.obj = CLIContext(app=find_app(app), no_color=None, workdir=None)
-
-
-celery.add_command(worker_command)
-celery.add_command(beat_command)
-
-
-def main() -> None:
-    """Run Celery on the words of the command line.
+def main(arguments: Sequence[str]) -> None:
+    """Run one of Celery's commands: `-A APPLICATION COMMAND`, and then its own words.
 
     Its embedded timetable (`-B`) is a thread: as a process of its own, Celery's default, it would
     hold the whole program a second time, 74 MB.
     """
+    options = parse(arguments)
     beat.EmbeddedService = partial(beat.EmbeddedService, thread=True)
     if hasattr(LIBC, "malloc_trim"):
         give_memory_back()
-    celery()
+    context = CLIContext(app=find_app(options.app), no_color=None, workdir=None)
+    COMMANDS[options.command].main(options.words, f"celery {options.command}", obj=context)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line up to the command's own words."""
+    parser = argparse.ArgumentParser(prog="python -m run.worker", description=__doc__)
+    parser.add_argument("-A", "--app", required=True, help="the application: fleet.celery")
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="see `worker --help`")
+    return parser.parse_args(arguments)
 
 
 def give_memory_back() -> None:
@@ -58,4 +61,4 @@ def _keep_trimming() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
