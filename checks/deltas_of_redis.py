@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from checks.counters import add, rise, rises, total
@@ -20,6 +21,10 @@ WATCHED_ERRORS: Final = frozenset(
     {"NOAUTH", "WRONGPASS", "NOPERM", "OOM", "READONLY", "MISCONF", "NOREPLICAS", "CLUSTERDOWN"}
 )
 AUTH_ERRORS: Final = ("NOAUTH", "WRONGPASS")
+# Refused sign-ins are counted once they come to so many, and to this share of the last hours': some
+# are our own, one each time we knock without a password, and each visit would write.
+FEW_REFUSED: Final = 3
+REFUSED_RATIO: Final = 1 / 8
 COUNTERS: Final = (
     "evicted_keys",
     "rejected_connections",
@@ -92,12 +97,18 @@ def _take_errors(look: Look, redis: RedisFacts, *, is_restarted: bool) -> None:
     if isinstance(errors, Missing):
         look.found.update(dict.fromkeys(_OF_ERRORS, errors))
         return
+    step, ring = int(look.at_s) // HOUR_S, look.memory.auth_errors
     watched = {name: count for name, count in errors.items() if name in WATCHED_ERRORS}
     refused = 0
     if not isinstance(before, Missing):
         grown = rises(watched, before, is_restarted=is_restarted)
-        look.found["errors_rise"] = grown
         refused = sum(grown.get(name, 0) for name in AUTH_ERRORS)
+        few = max(FEW_REFUSED, total(ring, step - 1, step) * REFUSED_RATIO)
+        if refused < few and not is_restarted:
+            refused = 0
+            watched = _uncounted(watched, before)
+            grown = rises(watched, before, is_restarted=False)
+        look.found["errors_rise"] = grown
     look.remember(
         errors=watched,
         auth_errors=add(
@@ -108,12 +119,18 @@ def _take_errors(look: Look, redis: RedisFacts, *, is_restarted: bool) -> None:
             keep_s=DAY_S + 2 * HOUR_S,
         ),
     )
-    step, ring = int(look.at_s) // HOUR_S, look.memory.auth_errors
+    ring = look.memory.auth_errors
     look.found["auth_errors_hour_count"] = total(ring, step - 1, step)
     is_young = look.at_s - look.memory.began_s < DAY_S + 2 * HOUR_S
     look.found["auth_errors_day_mean_count"] = (
         YOUNG_DAY if is_young else total(ring, step - 25, step - 2) / 24
     )
+
+
+def _uncounted(watched: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    """Leave refused sign-ins as they were when they were counted last."""
+    others = {name: count for name, count in watched.items() if name not in AUTH_ERRORS}
+    return others | {name: before[name] for name in AUTH_ERRORS if name in before}
 
 
 def _take_keys(look: Look, redis: RedisFacts) -> None:

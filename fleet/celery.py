@@ -31,6 +31,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,
     # Messages that nobody wants any more expire: beat does not pile up work while no worker runs.
+    # Few, for each costs as much CPU as ten visits: what has work now and then is woken by another.
     beat_schedule={
         "dispatch": {
             "task": "fleet.inspections.tasks.dispatch",
@@ -53,8 +54,8 @@ app.conf.update(
             "schedule": crontab(minute="*/5"),
             "options": {"expires": 240},
         },
-        "watch-waivers": {
-            "task": "fleet.inspections.tasks.watch_waivers",
+        "watch-findings": {
+            "task": "fleet.inspections.tasks.watch_findings",
             "schedule": 60.0,
             "options": {"expires": 60},
         },
@@ -63,20 +64,16 @@ app.conf.update(
             "schedule": 5.0,
             "options": {"expires": 10},
         },
+        # "tell" asks for it as soon as a mail is due; this shows that somebody still would send.
         "send-mails": {
             "task": "fleet.alerts.tasks.send_mails",
-            "schedule": 5.0,
-            "options": {"expires": 10},
+            "schedule": 60.0,
+            "options": {"expires": 60},
         },
         "keep-reminding": {
             "task": "fleet.alerts.tasks.keep_reminding",
             "schedule": 60.0,
             "options": {"expires": 60},
-        },
-        "dispatch-backups": {
-            "task": "fleet.backups.tasks.dispatch_backups",
-            "schedule": 5.0,
-            "options": {"expires": 5},
         },
         "trim-mails": {
             "task": "fleet.alerts.tasks.trim_mails",

@@ -31,21 +31,30 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 State = Mail.State
 
+_DUE: Final = """(m.state = 'waiting' AND m.next_attempt_at <= %b
+        OR m.state = 'leased' AND m.lease_until <= %b)
+      AND (%b OR c.kind <> 'email')"""
+_IS_DUE: Final = f"""
+SELECT EXISTS (SELECT FROM alerts_mail m JOIN alerts_channel c ON c.id = m.channel_id WHERE {_DUE})
+"""  # noqa: S608  our own text
 # News before what is read at leisure, and nobody's tenth attempt before another's first.
-_CLAIM: Final = """
+_CLAIM: Final = f"""
 UPDATE alerts_mail SET state = 'leased', lease_until = %b, attempts = attempts + 1,
     first_tried_at = coalesce(first_tried_at, %b), is_doubtful = is_doubtful OR state = 'leased',
     error = CASE WHEN state = 'leased' THEN 'an attempt came to no end' ELSE error END
 WHERE id = (
     SELECT m.id FROM alerts_mail m JOIN alerts_channel c ON c.id = m.channel_id
-    WHERE (m.state = 'waiting' AND m.next_attempt_at <= %b
-        OR m.state = 'leased' AND m.lease_until <= %b)
-      AND (%b OR c.kind <> 'email')
+    WHERE {_DUE}
       AND (SELECT count(*) FROM alerts_mail WHERE state = 'leased' AND lease_until > %b) < %b
     ORDER BY m.kind IN ('digest', 'weekly'), m.attempts, m.next_attempt_at, m.id
     LIMIT 1 FOR UPDATE OF m SKIP LOCKED)
 RETURNING id
-"""
+"""  # noqa: S608  our own text
+
+
+def is_due(now: datetime) -> bool:
+    """Tell whether a mail is due. One query."""
+    return bool(rows_of(_IS_DUE, [now, now, settings.HAS_MAIL])[0][0])
 
 
 def send_one(clock: Clock) -> bool:

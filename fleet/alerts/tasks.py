@@ -1,4 +1,4 @@
-"""The doors of alerts: route and group every five seconds, send, remind and watch."""
+"""The doors of alerts: route, group and send every five seconds, remind and watch."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ from fleet.registry.outage import database_may_fail
 logger = logging.getLogger(__name__)
 # A sender gives its thread back after so long; the next tick goes on. Ours.
 TURN_S: Final = 20.0
+SEND_EXPIRES_S: Final = 10
 
 
 @shared_task(ignore_result=True)
 def tell() -> None:
-    """Route transitions, and group what waits into mails. Safe to run twice, at once too."""
+    """Route transitions, group what waits into mails, wake who sends. Safe to run twice, at once too."""
     with database_may_fail("routing"):
         route.route(timezone.now())
         if gather.gather(timezone.now()) is not None:
             turns.ended("routing", timezone.now())
+        if send.is_due(timezone.now()):
+            send_mails.apply_async(expires=SEND_EXPIRES_S)
 
 
 @shared_task(ignore_result=True)

@@ -11,6 +11,8 @@ from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown
 from django.conf import settings
 from django.utils import timezone
 
+from fleet.backups.schedule import has_work
+from fleet.backups.tasks import dispatch_backups
 from fleet.inspections.blind import check_oneself, suspect, workers_of
 from fleet.inspections.clock import advance_findings
 from fleet.inspections.connection_test import claim_tests, run_test
@@ -29,6 +31,7 @@ EXPIRES_S = 60
 TEST_EXPIRES_S = 20
 SELF_CHECK_EXPIRES_S = 10  # then it is sent again
 DRY_RUN_EXPIRES_S = 25  # then it is sent again
+BACKUPS_EXPIRES_S = 4
 
 
 @shared_task(ignore_result=True)
@@ -40,7 +43,7 @@ def inspect_pairs(tokens: Sequence[Token], is_slow: bool = False) -> None:  # no
 
 @shared_task(ignore_result=True)
 def dispatch() -> None:
-    """Send what is due to the workers of its zone. Any number may run at once."""
+    """Send what is due to the workers of its zone, wake backups. Any number may run at once."""
     with database_may_fail("dispatch"):
         now = timezone.now()
         for name in workers_of(suspect(now), now):
@@ -52,6 +55,8 @@ def dispatch() -> None:
             )
         for run_id in claim_dry_runs(now):
             try_policy.apply_async(args=[run_id], expires=DRY_RUN_EXPIRES_S)
+        if has_work(now):
+            dispatch_backups.apply_async(expires=BACKUPS_EXPIRES_S)
 
 
 @shared_task(ignore_result=True)
@@ -63,11 +68,10 @@ def self_check(name: str) -> None:
 
 @shared_task(ignore_result=True)
 def watch_unverified() -> None:
-    """Take the green off pairs that nobody looks at, and move what time alone moves. Safe to run twice."""
+    """Take the green off pairs that nobody looks at, judge what was asked for. Safe to run twice."""
     with database_may_fail("watch"):
         now = timezone.now()
         mark_unverified(now)
-        advance_findings(now)
         judge_new_copies(now)
 
 
@@ -79,10 +83,12 @@ def watch_standing() -> None:
 
 
 @shared_task(ignore_result=True)
-def watch_waivers() -> None:
-    """End waivers that have expired, and give notice of those that end soon. Safe to run twice."""
-    with database_may_fail("waivers"):
-        sweep(timezone.now())
+def watch_findings() -> None:
+    """Move what time alone moves: findings gone stale or calm, waivers that end. Safe to run twice."""
+    with database_may_fail("watch"):
+        now = timezone.now()
+        advance_findings(now)
+        sweep(now)
 
 
 @shared_task(ignore_result=True)

@@ -17,7 +17,8 @@ from fleet.registry.intervals import Intervals, interval_s
 # Source: design §6, a good cycle: the oldest lag at most three intervals, the outbox at most 10 min.
 LAG_INTERVALS: Final = 3
 OUTBOX: Final = timedelta(minutes=10)
-# The watch looks every 30 s, mail is routed and sent every 5 s; a worker that restarts may miss a few.
+# The watch looks every 30 s, and that routing and sending come to their ends is written once a minute
+# at the least; a worker that restarts may miss one.
 WATCHED_WITHIN: Final = timedelta(minutes=3)
 
 

@@ -131,6 +131,35 @@ def test_refused_sign_ins_of_the_hour_against_the_day():
     assert found.errors_rise == {"NOAUTH": 2, "WRONGPASS": 1}
 
 
+@pytest.mark.parametrize(
+    ("counted", "rises", "written"),
+    [
+        (0, (1, 1), False),  # our own knocks without a password
+        (0, (1, 1, 1), True),
+        (0, (3,), True),
+        (80, (9,), False),  # an eighth of what the last hours had
+        (80, (10,), True),
+        (80, (5, 5), True),
+    ],
+)
+def test_few_refused_sign_ins_are_counted_when_they_are_many(counted, rises, written):
+    before = looks(redis(errors={"NOAUTH": 7, "OOM": 1}))[1]
+    before = replace(before, auth_errors=((int(NOW_S) // HOUR, counted),) if counted else ())
+    reads = [redis(errors={"NOAUTH": 7 + sum(rises[:n]), "OOM": 1}) for n in range(len(rises) + 1)]
+    found, memory = looks(*reads, memory=before)
+
+    assert (memory.auth_errors != before.auth_errors) is written
+    assert found.auth_errors_hour_count == counted + (sum(rises) if written else 0)
+    assert memory.errors == {"NOAUTH": 7 + (sum(rises) if written else 0), "OOM": 1}
+
+
+def test_after_a_restart_refused_sign_ins_begin_anew():
+    before = looks(redis(errors={"NOAUTH": 70}))[1]
+    _found, memory = looks(redis(errors={"NOAUTH": 1}, run_id="c" * 40), memory=before)
+
+    assert memory.errors == {"NOAUTH": 1}
+
+
 def test_a_young_pair_has_no_usual_rate():
     found, _ = looks(redis(errors={}), redis(errors={"NOAUTH": 40}))
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.test import override_settings
 
 from fleet.alerts import gather, route, send
 from fleet.alerts.models import Delivery, Mail, PortalAlarm, Told
@@ -30,6 +31,24 @@ def made(story, *findings):
 def sends(story) -> Mail:
     send.send_one(lambda: story.now)
     return Mail.objects.get()
+
+
+def test_who_sends_is_woken_for_a_mail_that_is_due_or_has_lost_its_sender(story):
+    assert not send.is_due(story.now)
+    mail = made(story)
+    assert not send.is_due(mail.next_attempt_at - timedelta(seconds=1))
+    assert send.is_due(mail.next_attempt_at)
+
+    send._claim(story.now)
+    assert not send.is_due(story.now + LEASE - timedelta(seconds=1))
+    assert send.is_due(story.now + LEASE)
+
+
+@override_settings(HAS_MAIL=False)
+def test_nobody_is_woken_where_mail_is_not_set_up(story):
+    mail = made(story)
+
+    assert not send.is_due(mail.next_attempt_at)
 
 
 @pytest.mark.parametrize(
