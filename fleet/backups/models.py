@@ -224,6 +224,32 @@ class Artefact(models.Model):
         return self.key
 
 
+class CopyGrowth(models.Model):
+    """How one source's copies grow, drawn once a day: checks.growth.Growth in columns.
+
+    A source whose copies never told a size has no row; with too few days of copies there is no line.
+    """
+
+    source = models.OneToOneField(
+        BackupSource, on_delete=models.CASCADE, primary_key=True, related_name="growth"
+    )
+    made_of = models.DateField()
+    days_count = models.SmallIntegerField()  # with a good copy
+    last_day = models.IntegerField()  # the newest of them, counted from 1970
+    newest_bytes = models.BigIntegerField()  # the largest copy of that day
+    level_bytes = models.FloatField(null=True)
+    slope_bytes = models.FloatField(null=True)  # a day
+    low_bytes = models.FloatField(null=True)
+    high_bytes = models.FloatField(null=True)
+
+    class Meta:
+        verbose_name = _("Growth of copies")
+        verbose_name_plural = _("Growth of copies")
+
+    def __str__(self) -> str:
+        return f"{self.source_id}: {self.newest_bytes} B"
+
+
 class Drill(models.Model):
     """One restore into a scratch server, and what came of it. Keys are {database: count}.
 

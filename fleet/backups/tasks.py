@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from fleet.backups import drill_plan, schedule
+from fleet.backups.growth import keep_growth
 from fleet.backups.jobs import Lease
 from fleet.backups.models import BackupJob
 from fleet.backups.sweep import sweep
@@ -59,6 +60,8 @@ def do_safely(job: BackupJob, lease: Lease) -> None:
 
 @shared_task(ignore_result=True)
 def keep_backups() -> None:
-    """Remove what nobody looks at any more. Safe to run twice."""
+    """Remove what nobody looks at any more, and draw once a day how copies grow. Safe to run twice."""
     with database_may_fail("backups' sweep"):
-        sweep(timezone.now())
+        now = timezone.now()
+        sweep(now)
+        keep_growth(now)

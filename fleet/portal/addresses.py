@@ -65,6 +65,11 @@ def pair(target_id: int) -> str:
     return reverse("admin:registry_pair_change", args=[target_id])
 
 
+def backups(target_id: int) -> str:
+    """Where a pair's backups are told."""
+    return reverse("admin:registry_pair_backups", args=[target_id])
+
+
 def finding(finding_id: int) -> str:
     """Give the page of one finding."""
     return reverse("admin:findings_finding_change", args=[finding_id])

@@ -21,12 +21,13 @@ RULES: Final = ("backup.age", "backup.intact", "backup.configured")
 
 
 class Copied(NamedTuple):
-    """One good copy: when its content was, from when to when it lay there (Unix times), and its bytes."""
+    """One good copy: when its content was, from when to when it lay there (Unix times), bytes, source."""
 
     content_s: float
     stored_s: float
     size_bytes: int | None
     gone_s: float = inf
+    label: str = ""
 
 
 class Kept(NamedTuple):
@@ -105,17 +106,23 @@ def _limits(sources: set[Kept], policy: Policy) -> list[tuple[float, Severity]]:
 
 
 def _size(copies: Sequence[Copied], edges: tuple[float, float]) -> Chart:
-    sized = [(one.stored_s, one.size_bytes) for one in copies if one.stored_s >= edges[0]]
-    known = sorted((at, value) for at, value in sized if value is not None)
-    largest = max((value for _at, value in known), default=0)
+    known = [
+        (one.label, one.stored_s, one.size_bytes)
+        for one in sorted(copies, key=lambda one: (one.label, one.stored_s))
+        if one.stored_s >= edges[0] and one.size_bytes is not None
+    ]
+    largest = max((value for _label, _at, value in known), default=0)
     unit, factor = ("GiB", 1024 * MIB) if largest >= 512 * MIB else ("MiB", MIB)
-    points: Points = [(at, value / factor) for at, value in known]
+    lines: dict[str, Points] = {}
+    for label, at, value in known:
+        lines.setdefault(label, []).append((at, value / factor))
+    series = tuple(Series(label or _("size"), points) for label, points in lines.items())
     return Chart(
         "backup-size",
         _("Size of the good copies"),
         unit,
         lambda value: size(value * factor),
-        (Series(_("size"), points),),
+        series or (Series(_("size"), []),),
         (),
         ("backup.size", "backup.intact"),
     )

@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
+from checks.growth import LEAST_DAYS
 from fleet.backups.models import (
     Artefact,
     BackupJob,
@@ -23,7 +24,7 @@ from fleet.backups.models import (
     DrillPlan,
     HeartbeatToken,
 )
-from fleet.portal import backup_words, pair_page
+from fleet.portal import backup_growth, backup_words, pair_page
 from fleet.portal.backup_words import BAD, GOOD, OUTCOMES, TONES
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Attestation, Pair
@@ -84,7 +85,14 @@ class CopyLine:
 def show(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponseBase:
     """Answer with the whole tab."""
     pair = pair_page.load(rows, target_id)
-    values = {**pair_page.shell(rows, pair, "backups"), **context(rows, pair, timezone.now())}
+    now = timezone.now()
+    values = {**pair_page.shell(rows, pair, "backups"), **context(rows, pair, now)}
+    sources = [card.source for card in values["sources"]]
+    values |= {
+        "growths": backup_growth.of_sources(sources, now),
+        "ahead_days": backup_growth.AHEAD_DAYS,
+        "least_days": LEAST_DAYS,
+    }
     return page(request, "portal/backups/tab.html", pair.target.name, values)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from heapq import nlargest, nsmallest
 from statistics import median
 from typing import Any, Final, NamedTuple
@@ -20,10 +21,11 @@ from checks.facts import Growth
 from checks.growth import LEAST_DAYS, LEAST_MAILBOXES, Mailboxes
 from checks.policy import Policy
 from checks.rule import Outcome
+from fleet.backups.models import BackupSource
 from fleet.history.growth import growths, mailbox_uses
 from fleet.inspections.models import PairState
 from fleet.inspections.terms import terms
-from fleet.portal import addresses, pair_list, pair_page, reading
+from fleet.portal import addresses, backup_growth, pair_list, pair_page, reading
 from fleet.portal.forecast import FAR_DAYS, FORECAST, Forecast, forecast
 from fleet.portal.kept import kept
 from fleet.portal.over_time import frame, tenant_of, title
@@ -100,6 +102,7 @@ def show(request: HttpRequest, rows: Rows) -> HttpResponse:
     tenant, now = tenant_of(request, rows), timezone.now()
     name = f"forecasts-{tenant.pk if tenant else ''}"
     found = kept(name, rows.seen, lambda: fleet_forecast(rows, tenant, now), KEPT_S)
+    copies = partial(backup_growth.of_fleet, rows, tenant, now)
     shown: Page[Line] = Paginator(found.lines, A_PAGE).get_page(request.GET.get("page"))
     values = {
         **frame(tenant, "forecasts"),
@@ -107,6 +110,8 @@ def show(request: HttpRequest, rows: Rows) -> HttpResponse:
         "shown": shown,
         "least_days": LEAST_DAYS,
         "least_mailboxes": LEAST_MAILBOXES,
+        "copies": kept(f"copies-{tenant.pk if tenant else ''}", rows.seen, copies, KEPT_S),
+        "ahead_days": backup_growth.AHEAD_DAYS,
     }
     return page(request, "portal/trends/forecasts.html", title(tenant), values)
 
@@ -130,6 +135,8 @@ def of_pair(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponse:
         "unsure": verdict.message if verdict and is_unsure else "",
         "least_days": LEAST_DAYS,
         "least_mailboxes": LEAST_MAILBOXES,
+        "copies": backup_growth.of_sources(rows.of(BackupSource).filter(target=pair.pk), now),
+        "ahead_days": backup_growth.AHEAD_DAYS,
     }
     return render(request, "portal/pairs/forecast.html", values)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from math import inf
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from fleet.inspections.models import PairState
 from fleet.inspections.terms import terms
 from fleet.portal.backup_charts import Copied, Kept
 from fleet.portal.backup_charts import charts as backup_charts
-from fleet.portal.chart import Chart
+from fleet.portal.chart import Chart, Series
 from fleet.portal.chart_answers import as_csv, drawn, told
 from fleet.portal.charts import Reading, charts, columns
 from fleet.portal.events import Event, events
@@ -82,7 +82,7 @@ def table(request: HttpRequest, rows: Rows, target_id: int, name: str) -> HttpRe
     """Answer with one chart as a table, newest first, for htmx: visits by the hour, else a point a row."""
     shown = _shown(request, rows, target_id)
     chart = shown.chart(name)
-    lines = _by_hour(chart) if shown.range.pace is Pace.VISIT else _by_point(chart)
+    lines = _lines(chart, HOUR_S if shown.range.pace is Pace.VISIT else 0)
     is_daily = shown.range.pace is Pace.DAY
     return render(
         request,
@@ -139,6 +139,7 @@ def _backups(
             "stored_at",
             "size_bytes",
             "gone_at",
+            "source__label",
             "source__interval_s",
             "source__grace_s",
         )
@@ -151,8 +152,9 @@ def _backups(
             stored_at.timestamp(),
             size_bytes,
             gone_at.timestamp() if gone_at else inf,
+            label,
         )
-        for content_at, stored_at, size_bytes, gone_at, *_kept in found
+        for content_at, stored_at, size_bytes, gone_at, label, *_kept in found
         if stored_at is not None
     ]
     sources = {Kept(*row[-2:]) for row in found}
@@ -166,31 +168,37 @@ def _begin(shown: Shown) -> float:
     return max(shown.since.timestamp(), min([*first, latest]))
 
 
-def _by_hour(chart: Chart) -> list[dict[str, Any]]:
-    """Give an average and a maximum for each hour that was read, newest first."""
-    read = [(at, value) for at, value in chart.series[0].points if value is not None]
-    lines = []
-    for hour, group in groupby(read, key=lambda point: point[0] // HOUR_S):
-        values = [value for _at, value in group]
-        lines.append(
-            _line(chart, hour * HOUR_S, sum(values) / len(values), max(values), len(values))
-        )
-    return lines[::-1]
-
-
-def _by_point(chart: Chart) -> list[dict[str, Any]]:
-    """Give each hour's or day's mean and highest value, newest first."""
+def _lines(chart: Chart, period_s: int) -> list[dict[str, Any]]:
+    """Give what each line read in a period, newest first; 0 s: each point is one."""
+    by_series = [_by_period(one, period_s) for one in chart.series]
     highest = {at: most for at, _least, most in chart.series[0].band if most is not None}
-    read = [(at, value) for at, value in chart.series[0].points if value is not None]
-    return [_line(chart, at, value, highest.get(at, value), None) for at, value in reversed(read)]
+    return [
+        _line(chart, at, [found.get(at, []) for found in by_series], highest.get(at), period_s)
+        for at in sorted(set().union(*by_series), reverse=True)
+    ]
+
+
+def _by_period(one: Series, period_s: int) -> dict[float, list[float]]:
+    found: defaultdict[float, list[float]] = defaultdict(list)
+    for at, value in one.points:
+        if value is not None:
+            found[at // period_s * period_s if period_s else at].append(value)
+    return found
 
 
 def _line(
-    chart: Chart, at: float, mean: float, highest: float, count: int | None
+    chart: Chart, at: float, read: list[list[float]], highest: float | None, period_s: int
 ) -> dict[str, Any]:
+    first, *others = read
+    most = max(first, default=None) if highest is None else highest
     return {
         "at": datetime.fromtimestamp(at, tz=UTC),
-        "average": chart.write(mean),
-        "highest": chart.write(highest),
-        "count": count,
+        "average": _mean(chart, first),
+        "highest": _("not read") if most is None else chart.write(most),
+        "count": len(first) if period_s else None,
+        "others": [_mean(chart, one) for one in others],
     }
+
+
+def _mean(chart: Chart, values: list[float]) -> str:
+    return chart.write(sum(values) / len(values)) if values else _("not read")

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from fleet.backups.models import Artefact, BackupSource
 from fleet.portal.backup_charts import Copied, ages
+from tests.fleet.backups.sources import make_artefact, make_source
 from tests.fleet.factories import make_pair, make_person
 
 HOUR = timedelta(hours=1)
@@ -68,6 +69,25 @@ def test_both_charts_with_the_limits_of_their_source(client):
     assert week["backup-size"]["series"][0]["values"] == [1, 2]
     assert [round(one["value"], 3) for one in week["backup-age"]["limits"]] == [27, 51]
     assert charts["24h"]["backup-size"]["now"] == ""
+
+
+@pytest.mark.django_db
+def test_the_sizes_of_each_source_are_a_line_of_their_own(client):
+    client.force_login(make_person())
+    pair, now = make_pair(), timezone.now()
+    for label, size in (("pull", 4), ("nightly", 1)):
+        source = make_source(pair, label=label)
+        for hours in (30, 6):
+            at = now - hours * HOUR
+            make_artefact(source, at=at, size_bytes=(size + hours) * 1024**2)
+
+    answer = client.get(f"/admin/registry/pair/{pair.pk}/trend/", {"range": "7d"}).json()
+
+    chart = next(one for one in answer["charts"] if one["name"] == "backup-size")
+    assert [(one["label"], one["values"]) for one in chart["series"]] == [
+        ("nightly", [31, 7]),
+        ("pull", [34, 10]),
+    ]
 
 
 @pytest.mark.django_db

@@ -224,6 +224,24 @@ def test_the_table_has_an_hour_a_row_newest_first(operator):
     ]
 
 
+def test_the_table_has_a_column_for_every_line(operator):
+    pair = make_pair()
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    visit(pair, hour - timedelta(minutes=50), rtt_median_us=200, emailengine_rtt_us=1100)
+    visit(pair, hour - timedelta(minutes=70), rtt_median_us=900)
+
+    answer = operator.get(f"/admin/registry/pair/{pair.pk}/trend/rtt/")
+
+    lines = answer.context["lines"]
+    assert [(one["average"], one["count"], one["others"]) for one in lines] == [
+        ("1.10\u202fms", 1, ["0.20\u202fms"]),
+        ("not read", 0, ["0.90\u202fms"]),
+    ]
+    text = answer.content.decode()
+    assert ">EmailEngine to Redis</th>" in text
+    assert ">Probe to Redis</th>" in text
+
+
 def test_a_table_of_nothing_says_so(operator):
     pair = make_pair()
 
