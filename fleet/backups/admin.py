@@ -100,10 +100,19 @@ class BackupSourceAdmin(ScopedAdmin):
         change: bool = False,  # noqa: FBT001, FBT002
         **kwargs: Any,
     ) -> type[forms.ModelForm[BackupSource]]:
-        """Give the form what this person may choose, and say what the kind does."""
-        self.form_lead = LEADS[_kind(request, obj)]
+        """Give the form what this person may choose."""
         made = super().get_form(request, obj, change, **kwargs)
         return type(made.__name__, (made,), {"rows": rows_of(request)})
+
+    def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
+        """Say above the fields what the kind does, and whose source it is."""
+        source = kwargs.get("obj")
+        context["form_lead"] = LEADS[_kind(request, source)]
+        if source is not None:
+            context["form_of"] = source.target.name
+            context["form_of_url"] = _tab_url(source)
+        answer: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return answer
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Begin with the pair and the kind that the tab's link names."""
@@ -147,4 +156,8 @@ def _kind(request: HttpRequest, obj: BackupSource | None) -> Kind:
 
 
 def _to_tab(source: BackupSource) -> HttpResponse:
-    return HttpResponseRedirect(reverse("admin:registry_pair_backups", args=[source.target_id]))
+    return HttpResponseRedirect(_tab_url(source))
+
+
+def _tab_url(source: BackupSource) -> str:
+    return reverse("admin:registry_pair_backups", args=[source.target_id])

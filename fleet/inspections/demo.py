@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from fleet.backups import folder_store
 from fleet.history.models import (
     ComplianceDay,
     LampMove,
@@ -16,7 +15,7 @@ from fleet.history.models import (
     VisitDay,
     VisitHour,
 )
-from fleet.inspections.demo_backups import register_backup
+from fleet.inspections.demo_backups import register_backup, remove_copies
 from fleet.registry.models import Pair, Target, Tenant, Zone
 from fleet.registry.sealed import seal
 
@@ -74,7 +73,7 @@ def _columns(entry: Mapping[str, Any], zone: Zone) -> dict[str, Any]:
 
 
 def remove() -> int:
-    """Take the demo tenants out with all that hangs on them, and the copies that were pulled.
+    """Take the demo tenants out with all that hangs on them, and the files of their copies.
 
     Returns the number of pairs.
     """
@@ -82,8 +81,7 @@ def remove() -> int:
     ids = list(targets.values_list("pk", flat=True))
     for model in HISTORY:
         model._default_manager.filter(target_id__in=ids).delete()
+    remove_copies(ids)
     targets.delete()
     Tenant.objects.filter(is_demo=True).delete()
-    for target_id in ids:
-        folder_store.forget(target_id)
     return len(ids)

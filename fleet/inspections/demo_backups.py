@@ -1,11 +1,14 @@
-"""How the demo's pairs are copied: pulled by the portal, by a job that fell silent, by one that damages."""
+"""How the demo's pairs are copied: by the portal's pulls, by a job that fell silent, and damaged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
+from fleet.backups import folder_store
 from fleet.backups.heartbeat import beat, new_token
 from fleet.backups.models import BackupSource, DrillPlan
 from fleet.registry.models import Target
@@ -16,12 +19,24 @@ Kind = BackupSource.Kind
 # The pulls come first, one after another; a real pair's first drill comes within a day.
 FIRST_DRILL_AFTER: Final = timedelta(minutes=2)
 SILENT_FOR: Final = timedelta(hours=40)
+# The folder that run/demo puts damaged copies in: nothing else is ever removed.
+COPIES: Final = "pairkeeper-demo"
 
 
 def register_backup(target: Target, entry: Entry, now: datetime) -> None:
     """Give a pair of the demo its source of copies, where it has one. Safe to run at every start."""
     if entry["backup"]:
         REGISTERS[entry["backup"]](target, entry, now)
+
+
+def remove_copies(target_ids: Sequence[int]) -> None:
+    """Remove the files of these pairs' copies: those that were pulled, and the damaged ones."""
+    sources = BackupSource.objects.filter(target_id__in=target_ids, kind=Kind.DIRECTORY)
+    for folder in map(Path, sources.values_list("folder", flat=True)):
+        if folder.parent.name == COPIES and folder.exists():
+            shutil.rmtree(folder)
+    for target_id in target_ids:
+        folder_store.forget(target_id)
 
 
 def _pulled(target: Target, entry: Entry, now: datetime) -> None:

@@ -34,13 +34,17 @@ HINTS: Final[dict[str, Words]] = {
     "ram_bytes": gettext_lazy("Of the machine or container that Redis runs in, such as 8 GiB."),
     "redis_location": gettext_lazy("Region, or region/zone, such as eu-1/b."),
     "emailengine_location": gettext_lazy("Region, or region/zone, such as eu-1/b."),
-    "private_link": gettext_lazy("Is the path to Redis private although its address looks public?"),
-    "managed_durability": gettext_lazy("Does the provider keep the data through a crash?"),
+    "private_link": gettext_lazy(
+        "Is the path to Redis private although its address looks public: yes or no?"
+    ),
+    "managed_durability": gettext_lazy(
+        "Does the provider keep the data through a crash: yes or no?"
+    ),
     "plan": gettext_lazy("As the provider names it: paid, free …"),
     "largest_message_bytes": gettext_lazy("With attachments, such as 25 MiB."),
-    "secret_kept": gettext_lazy("Is the secret kept apart from the backups?"),
+    "secret_kept": gettext_lazy("Is the secret kept apart from the backups: yes or no?"),
     "dragonfly_validated": gettext_lazy(
-        "Was EmailEngine tried on this Dragonfly before production?"
+        "Was EmailEngine tried on this Dragonfly before production: yes or no?"
     ),
     "managed_snapshot_hours": gettext_lazy(
         "Hours between the snapshots that the provider takes and keeps elsewhere, such as 24; 0: none."

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from checks import remedy
 from checks.catalog import BY_ID, RULES
 from checks.facts import Engine
-from checks.render import Blank, fill
+from checks.render import Blank, duration, fill
 from checks.render import in_unit as in_unit
 from checks.rule import Group, Kind, Limits, Rule, Severity
 from fleet.portal import addresses
@@ -47,6 +47,7 @@ SOURCES: Final[dict[str, Words]] = {
     "EE": _("what a running EmailEngine enforces or does"),
     "ours": _("our own"),
 }
+LONGEST_IN_S: Final = 3600
 VARIANTS: Final = (
     Engine.VALKEY,
     Engine.KEYDB,
@@ -192,9 +193,15 @@ def _line(rule: Rule, failing: Mapping[str, int]) -> dict[str, Any]:
 
 
 def limits(of: Limits) -> Iterator[tuple[str, str]]:
-    """Give each limit by its name, as a policy spells it, with its default and unit."""
+    """Give each limit by its name, as a policy spells it, with its default and unit.
+
+    A time that is long in seconds, as a policy takes it, is told in days too.
+    """
     for one in fields(of):
-        yield one.name, in_unit(one.name, getattr(of, one.name))
+        value = getattr(of, one.name)
+        shown = in_unit(one.name, value)
+        is_long = one.name.endswith("_s") and value > LONGEST_IN_S
+        yield one.name, f"{shown} ({duration(value)})" if is_long else shown
 
 
 def _sources(source: str) -> Iterator[tuple[str, Words]]:

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from fleet.portal import addresses, tenant_list
+from fleet.portal import addresses, tenant_list, tenant_page
 from fleet.portal.pair_admin import PairAdmin
 from fleet.portal.row_list import RowList, RowListAdmin
 from fleet.portal.scoped_admin import ScopedAdmin, rows_of
@@ -59,6 +59,7 @@ class TenantAdmin(RowListAdmin):
     list_display_links = ("name",)
     actions = None
     search_help_text = _("Name")
+    change_form_template = "portal/tenants/form.html"
     form_lead = _("Whose pairs these are: what a person may see is decided per tenant.")
     search_fields = ("name",)
     fields = ("name",)
@@ -83,6 +84,14 @@ class TenantAdmin(RowListAdmin):
         return _held(objs[0].targets, {"tenant": objs[0].pk}) or super().get_deleted_objects(
             objs, request
         )
+
+    def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
+        """Say above the form how the tenant stands."""
+        tenant = kwargs.get("obj")
+        if tenant is not None:
+            context["stands"] = tenant_page.stands(rows_of(request), tenant.pk)
+        answer: HttpResponse = super().render_change_form(request, context, **kwargs)
+        return answer
 
     @admin.display(description=_("Pairs"), ordering="pairs_count")
     def pairs(self, tenant: Tenant) -> SafeString:

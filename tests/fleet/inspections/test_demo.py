@@ -65,19 +65,25 @@ def test_a_damaged_copy_is_looked_for_where_this_run_puts_it():
     assert (source.kind, source.folder, source.name_pattern) == ("directory", "/new", "*.rdb")
 
 
-def test_removing_takes_the_pulled_copies_too(settings, tmp_path):
-    settings.PULL_FOLDER = str(tmp_path)
-    register([ENTRY], NOW)
-    source = BackupSource.objects.get()
-    of_demo = tmp_path / str(source.target_id) / str(source.pk)
-    of_another = tmp_path / "0" / "1"
-    for folder in (of_demo, of_another):
+def test_removing_takes_the_copies_too_and_nobody_elses(settings, tmp_path):
+    settings.PULL_FOLDER = str(tmp_path / "pulls")
+    damaged = tmp_path / "pairkeeper-demo" / "northwind-us-01"
+    own = tmp_path / "own"
+    also = ENTRY | {"backup": "damaged", "name": "northwind-us-01", "backup_folder": str(damaged)}
+    register([ENTRY, also], NOW)
+    pulled = BackupSource.objects.get(kind="pull")
+    target = Target.objects.get(name="northwind-us-01")
+    BackupSource.objects.create(target=target, kind="directory", label="Own", folder=str(own))
+    of_demo = tmp_path / "pulls" / str(pulled.target_id) / str(pulled.pk)
+    of_another = tmp_path / "pulls" / "0" / "1"
+    for folder in (of_demo, of_another, damaged, own):
         folder.mkdir(parents=True)
         Path(folder, "copy").touch()
 
     remove()
 
-    assert sorted(tmp_path.rglob("*")) == [tmp_path / "0", of_another, of_another / "copy"]
+    left = [path.parent for path in sorted(tmp_path.rglob("copy"))]
+    assert left == [own, of_another]
     assert not BackupSource.objects.exists()
 
 

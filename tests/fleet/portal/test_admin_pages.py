@@ -71,6 +71,28 @@ def test_a_tenant_with_pairs_is_not_deleted(operator):
     assert Tenant.objects.filter(pk=tenant.pk).exists()
 
 
+def test_a_tenants_page_says_how_it_stands(client, django_assert_max_num_queries):
+    good, bad = make_pair(), make_pair()
+    make_state(good)
+    make_state(bad, compliance="non_compliant")
+    make_finding(bad)
+    make_finding(make_pair("Another"))
+    client.force_login(make_person("vera", is_operator=False, roles=[("viewer", "Northwind Mail")]))
+    path = reverse("admin:registry_tenant_change", args=[good.target.tenant_id])
+
+    with django_assert_max_num_queries(12):
+        page = client.get(path)
+
+    found = page.context["stands"]
+    assert (found["tenant"].pairs_count, found["critical_count"], found["warning_count"]) == (
+        2,
+        1,
+        0,
+    )
+    assert "50.0%" in shown(page)
+    assert "policies/edit" not in shown(page)
+
+
 # --- zones and workers
 
 
@@ -313,6 +335,13 @@ def test_the_catalogue_lists_every_rule_with_the_pairs_that_fail_it(operator):
 
     lines = {one.id: one.pairs_count for one in page.context["rules"]}
     assert lines == {rule.id: int(rule.id == "redis.version") for rule in RULES}
+
+
+def test_the_catalogue_tells_a_long_time_in_days_too(operator):
+    page = operator.get(reverse("portal:catalogue"))
+
+    found = [limit for rule in page.context["rules"] for limit in rule.limits]
+    assert ("warn_within_s", "2,592,000\u202fs (30\u202fd)") in found
 
 
 def test_the_catalogue_is_narrowed_by_kind(operator):

@@ -245,6 +245,7 @@ def test_a_secret_goes_in_and_never_out(operator, pair):
 
     shown = operator.get(path).content.decode()
 
+    assert f'href="{tab(pair)}">{pair.target.name}</a>' in shown
     assert source.secret_key.startswith("sealed:")
     assert "hunter2" not in shown
     assert source.secret_key not in shown
