@@ -68,7 +68,7 @@ if WEB_POOL:
     # Beside what the URL's query set (host=, sslmode=).
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
         "min_size": 1,
-        "max_size": 6,
+        "max_size": 8,  # a connection for each of the web process's threads
         "timeout": 10,
     }
 BROKER_URL: str = env.str("BROKER_URL", default="redis://127.0.0.1:6379/0")

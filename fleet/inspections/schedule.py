@@ -33,8 +33,8 @@ class MostOut(NamedTuple):
 
 # What a worker visits in a few seconds, so that after an outage the longest due go first, what is
 # sent is taken up before its lease ends, and a zone or a lot of hung targets holds up its own only.
-# Of slow ones it holds at most 1,500 (fleet/inspections/room.py).
-MOST_OUT: Final = MostOut(quick=3_000, slow=1_500)
+# Of slow ones it holds at most 1,000 (fleet/inspections/room.py).
+MOST_OUT: Final = MostOut(quick=3_000, slow=1_000)
 
 
 class Claim(NamedTuple):
