@@ -134,7 +134,11 @@ def read_info(text: bytes, host: str) -> tuple[Engine, Fields]:
     return engine, fields
 
 
-_shapes = Shapes(WANTED, families=(b"slave",))  # a line for each replica
+_shapes = Shapes(
+    WANTED,
+    families=(b"slave",),  # a line for each replica
+    runs={b"# Errorstats": b"errorstat_", b"# Keyspace": b"db"},
+)
 
 
 def _read_texts(info: Info, fields: Fields) -> None:

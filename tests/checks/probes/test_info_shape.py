@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.probes.info_shape import LEARN_AFTER, MOST_BYTES, MOST_SHAPES, Shapes, split
+from checks.probes.info_shape import (
+    LEARN_AFTER,
+    MOST_BYTES,
+    MOST_OF_A_BEGINNING,
+    MOST_SHAPES,
+    PATIENCE,
+    Shapes,
+    split,
+)
 from checks.probes.redis_info import read_info
 from tests.replaying import CAPTURES, read_replies
 
@@ -17,7 +25,7 @@ def is_wanted(name):
 
 
 def shapes():
-    return Shapes(WANTED, families=(b"slave",))
+    return Shapes(WANTED, families=(b"slave",), runs={b"# Errors": b"err_", b"# Keys": b"db"})
 
 
 def wanted(text):
@@ -59,6 +67,7 @@ def test_values_may_change_and_hold_colons():
         INFO.replace(b"os:Linux", b"slave0:ip=10.0.0.1"),
         INFO.replace(b"seconds:5", b"seconds:\r5"),
         INFO.replace(b"# Stats", b"loading"),
+        INFO.replace(b"\r\n\r\n", b"\r\nloading:1\r\n"),  # where an empty line was
         INFO[:-2],
     ],
 )
@@ -66,9 +75,37 @@ def test_another_shape_steps_aside(text):
     assert taught(INFO).fields(text) == split(text)
 
 
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_any_number_of_lines_may_stand_where_a_run_is(count):
+    runs = b"# Errors\r\nerr_OOM:1\r\nerr_BUSY:2\r\n\r\n# Keys\r\n"
+    keys = b"".join(b"db%d:keys=1\r\n" % number for number in range(count))
+    found = taught(INFO + runs)
+
+    read = found.fields(INFO + runs + keys)
+
+    assert read == {b"redis_version": b"7.0.15", b"uptime_in_seconds": b"5"}
+    text = INFO + runs + keys + b"loading:1\r\n"
+    assert found.fields(text) == split(text)
+
+
+def test_servers_of_one_version_have_a_few_shapes():
+    texts = [INFO + b"own:1\r\n" * count for count in range(MOST_OF_A_BEGINNING + 1)]
+    found = shapes()
+    for number, text in enumerate(texts):
+        for _ in range(LEARN_AFTER * PATIENCE**number):
+            found.fields(text)
+
+    is_known = [found.fields(text) != split(text) for text in texts]
+
+    assert is_known == [False, *[True] * MOST_OF_A_BEGINNING]
+
+
 @given(
     st.lists(
-        st.sampled_from([*INFO.split(b"\r\n"), b"slave1:x", b"load:2", b"loading:2"]), max_size=12
+        st.sampled_from(
+            [*INFO.split(b"\r\n"), b"slave1:x", b"load:2", b"load", b"loading:2", b"# Keys", b"db1:1"]
+        ),
+        max_size=12,
     ),
     st.binary(max_size=80),
 )
