@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
+from checks.quick import quickly_made
+
 Reason = Literal[
     "dns",
     "refused",
@@ -38,6 +40,7 @@ Reason = Literal[
 REASONS: frozenset[str] = frozenset(get_args(Reason))
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Missing:
     """A fact that could not be read: reason code, a sentence without secrets, and the rule of depends_on."""

@@ -32,9 +32,7 @@ from checks.probes.redis_commands import (
 )
 from checks.probes.redis_config import (
     CONFIG_FIELDS,
-    MAX_VALUE_BYTES,
     bull_text,
-    config_value,
     read_clients,
     read_cluster,
     read_config,
@@ -231,14 +229,12 @@ class _Visit:
 
     def _take_config(self, commands: Sequence[Command], replies: Iterable[Reply]) -> None:
         for command, reply in zip(commands, replies, strict=False):
-            for name, value in read_config(command, reply).items():
-                # INFO of a replica tells replica-read-only too; CONFIG may be closed.
-                if not isinstance(value, Missing) or name not in self._fields:
-                    self._fields[name] = value
-            value = config_value(reply)
-            if value is not None:
-                shown = value[:MAX_VALUE_BYTES]
-                self.raw.append((command.text, f"{command.parameter} {shown}"))
+            name, value, raw = read_config(command, reply)
+            # INFO of a replica tells replica-read-only too; CONFIG may be closed.
+            if not isinstance(value, Missing) or name not in self._fields:
+                self._fields[name] = value
+            if raw is not None:
+                self.raw.append(raw)
 
     async def _read_more(self, wire: Wire) -> None:
         """Send, in one more batch, what is due beyond health or what INFO left open."""

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import hiredis
 
@@ -17,25 +18,38 @@ MAX_LINE_BYTES = 1_000
 MAX_VALUE_BYTES = 10_000
 
 
-def read_config(command: Command, reply: Reply) -> Fields:
-    """Return the one field of RedisFacts that this CONFIG GET fills."""
-    name, convert = CONFIG_FIELDS[command.parameter]
-    if missing := refused(command, reply):
-        return {name: missing}
-    value = config_value(reply)
-    if value is None:
+class Setting(NamedTuple):
+    """One CONFIG parameter: the field of RedisFacts it fills, with what, and the raw text of it."""
+
+    field: str
+    value: Any
+    raw: tuple[str, str] | None  # None where there is no value
+
+
+def read_config(command: Command, reply: Reply) -> Setting:
+    """Return the one setting that this CONFIG GET asked for, from [name, value]."""
+    if isinstance(reply, list) and len(reply) > 1 and isinstance(value := reply[1], bytes):
+        read = _read_again if len(value) <= TEXT_LIMIT else _read
+        return read(command.parameter, value)
+    missing = refused(command, reply)
+    if missing is None:
         text = f"{command.text} has no answer: the server has no such parameter"
-        return {name: Missing("command_unavailable", text)}
-    if len(value) > MAX_VALUE_BYTES:
-        return {name: Missing("too_large", f"{command.text} answers {len(value)} characters")}
-    return {name: convert(command.parameter, value)}
+        missing = Missing("command_unavailable", text)
+    return Setting(CONFIG_FIELDS[command.parameter][0], missing, None)
 
 
-def config_value(reply: Reply) -> str | None:
-    """Take the value from [name, value]; None where the parameter does not exist."""
-    if not isinstance(reply, list) or len(reply) < 2 or not isinstance(reply[1], bytes):
-        return None
-    return reply[1].decode("utf-8", "replace").replace("\0", "?")
+def _read(parameter: str, value: bytes) -> Setting:
+    field, convert = CONFIG_FIELDS[parameter]
+    asked = f"CONFIG GET {parameter}"
+    text = value.decode("utf-8", "replace").replace("\0", "?")
+    raw = asked, f"{parameter} {text[:MAX_VALUE_BYTES]}"
+    if len(text) > MAX_VALUE_BYTES:
+        return Setting(field, Missing("too_large", f"{asked} answers {len(text)} characters"), raw)
+    return Setting(field, convert(parameter, text), raw)
+
+
+# A fleet's servers have few values, and each the same ones in every visit.
+_read_again = lru_cache(maxsize=1_024)(_read)
 
 
 def refused(command: Command, reply: Reply) -> Missing | None:

@@ -150,10 +150,14 @@ def _read_texts(info: Info, fields: Fields) -> None:
 def _read_counts(info: Info, fields: Fields) -> None:
     """Read the many plain numbers; written out, for this is where a visit's time goes."""
     for name, key in COUNTS:
+        value = info.get(key)
+        if value is None:
+            fields[name] = _absent(key)
+            continue
         try:
-            number = int(info[key])
-        except (KeyError, ValueError):
-            fields[name] = _count(info, key)
+            number = int(value)
+        except ValueError:
+            fields[name] = _odd(key)
         else:
             fields[name] = number if LEAST <= number <= MOST else _odd(key)
 

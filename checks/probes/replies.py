@@ -59,6 +59,7 @@ STRANGERS: tuple[tuple[bytes, str], ...] = (
 )
 TLS_RECORD = re.compile(rb"[\x14-\x17]\x03[\x00-\x04]")
 ECHOED = re.compile(r",? with args beginning with.*", re.DOTALL)
+HEADER_BYTES = 24  # more than the longest aggregate header, which may be cut in two
 # How an aggregate begins, and the elements per number that it claims: a map has two. A number of
 # more digits is none to hiredis.
 AGGREGATES: tuple[tuple[bytes, int, re.Pattern[bytes]], ...] = tuple(
@@ -125,8 +126,10 @@ def declared_elements(data: bytes) -> int:
     searched anywhere, not only after a line end, for hiredis does not look at the line
     end after a bulk. Text inside a bulk may be counted too; that only adds a little.
     """
-    return sum(
-        times * sum(map(int, header.findall(data)))
-        for mark, times, header in AGGREGATES
-        if mark in data
-    )
+    count = 0
+    for mark, times, header in AGGREGATES:
+        first = data.find(mark)
+        if first >= 0:  # only from the first to the last: finding a byte costs next to nothing
+            last = data.rfind(mark) + HEADER_BYTES
+            count += times * sum(map(int, header.findall(data, first, last)))
+    return count

@@ -109,13 +109,16 @@ def measured(samples: Sequence[Times], error: str | None = None) -> Pings:
     The user clock serves for all of them where fewer than half have one: a unix
     socket, another system, or a wall clock that was stepped meanwhile.
     """
-    both_ns = [(stamp - wall, read - sent) for wall, sent, stamp, read in samples]
-    believed = [(kernel, user) for kernel, user in both_ns if 0 < kernel <= user + CLOCK_SLACK_NS]
-    if not samples or 2 * len(believed) < len(samples):
-        return Pings(tuple([round(user / 1000) for _, user in both_ns]), "user", None, error)
-    lag_ns = median([user - kernel for kernel, user in believed])
-    rtts_us = tuple([round(kernel / 1000) for kernel, _ in believed])
-    return Pings(rtts_us, "kernel", max(round(lag_ns / 1000), 0), error)
+    rtts_us, lags_ns = [], []
+    for sent_wall_ns, sent_ns, stamp_ns, read_ns in samples:
+        kernel_ns, user_ns = stamp_ns - sent_wall_ns, read_ns - sent_ns
+        if 0 < kernel_ns <= user_ns + CLOCK_SLACK_NS:
+            rtts_us.append(round(kernel_ns / 1000))
+            lags_ns.append(user_ns - kernel_ns)
+    if not samples or 2 * len(rtts_us) < len(samples):
+        users_us = tuple([round((read - sent) / 1000) for _, sent, _, read in samples])
+        return Pings(users_us, "user", None, error)
+    return Pings(tuple(rtts_us), "kernel", max(round(median(lags_ns) / 1000), 0), error)
 
 
 NO_PINGS: Final = measured(())

@@ -18,6 +18,7 @@ from checks.dial import Dialed
 from checks.facts import Reason
 from checks.probes.hub import hub
 from checks.probes.replies import (
+    HEADER_BYTES,
     MAX_ELEMENTS,
     Reply,
     declared_elements,
@@ -43,7 +44,6 @@ from checks.probes.tls import Tls, TlsLayer, explain
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 HANDSHAKE_TIMEOUT_S = 3.0
 RECEIVE_BYTES = 65_536
-HEADER_BYTES = 24  # more than the longest aggregate header, which may be cut in two
 PING, PONG = encode("PING"), b"+PONG\r\n"
 NOT_YET = object()
 TLS_MISMATCH = "this port speaks TLS: use rediss:// for redis://"

@@ -35,7 +35,7 @@ TOP = 6  # admin.py and the glue: they may import every app
 ARROWS: dict[str, tuple[str, ...] | None] = {
     "checks.quick": (),
     "checks.makes": (),
-    "checks.missing": (),
+    "checks.missing": ("checks.quick",),
     "checks.growth": ("checks.missing",),
     "checks.backups": ("checks.missing",),
     "checks.server": ("checks.makes", "checks.missing", "checks.quick"),

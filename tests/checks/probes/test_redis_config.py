@@ -19,6 +19,7 @@ from checks.probes.redis_config import (
     bull_text,
     read_clients,
     read_cluster,
+    Setting,
     read_config,
     read_time,
 )
@@ -31,8 +32,7 @@ CONFIG = {
 
 def fact(parameter, value):
     """Read CONFIG GET parameter answered with this value."""
-    (found,) = read_config(CONFIG[parameter], [parameter.encode(), value]).values()
-    return found
+    return read_config(CONFIG[parameter], [parameter.encode(), value]).value
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_an_endless_value_is_not_read():
 
 
 def test_dragonfly_may_spell_the_name_otherwise():
-    assert read_config(CONFIG["tcp-keepalive"], [b"tcp_keepalive", b"300"]) == {
-        "tcp_keepalive_s": 300
-    }
+    assert read_config(CONFIG["tcp-keepalive"], [b"tcp_keepalive", b"300"]) == Setting(
+        "tcp_keepalive_s", 300, ("CONFIG GET tcp-keepalive", "tcp-keepalive 300")
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_dragonfly_may_spell_the_name_otherwise():
     ],
 )  # fmt: skip
 def test_refusals_name_the_right(reply, reason, text):
-    assert read_config(CONFIG["save"], reply) == {"save": Missing(reason, text)}
+    assert read_config(CONFIG["save"], reply) == Setting("save", Missing(reason, text), None)
 
 
 def test_the_connections_of_emailengine():
