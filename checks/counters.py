@@ -38,4 +38,4 @@ def add(ring: Ring, at_s: float, count: int, *, step_s: int, keep_s: int) -> Rin
 
 def total(ring: Ring, from_step: int, to_step: int) -> int:
     """Sum the steps of from_step <= step <= to_step."""
-    return sum(count for step, count in ring if from_step <= step <= to_step)
+    return sum([count for step, count in ring if from_step <= step <= to_step])

@@ -25,14 +25,14 @@ AUTH_ERRORS: Final = ("NOAUTH", "WRONGPASS")
 # are our own, one each time we knock without a password, and each visit would write.
 FEW_REFUSED: Final = 3
 REFUSED_RATIO: Final = 1 / 8
-COUNTERS: Final = (
-    "evicted_keys",
-    "rejected_connections",
-    "output_buffer_disconnections",
-    "aof_delayed_fsync",
-)
+COUNTERS: Final = {  # what is found of each, by its name
+    "evicted_keys": "evicted_keys_rise",
+    "rejected_connections": "rejected_connections_rise",
+    "output_buffer_disconnections": "output_buffer_disconnections_rise",
+    "aof_delayed_fsync": "aof_delayed_fsync_rise",
+}
 _OF_ERRORS: Final = ("errors_rise", "auth_errors_hour_count", "auth_errors_day_mean_count")
-OF_REDIS: Final = (*(f"{name}_rise" for name in COUNTERS), "is_failed_over", *_OF_ERRORS)
+OF_REDIS: Final = (*COUNTERS.values(), "is_failed_over", *_OF_ERRORS)
 
 
 def take_redis(look: Look, redis: RedisFacts, acknowledged_at_s: float) -> None:
@@ -75,21 +75,22 @@ def _take_identity(look: Look, redis: RedisFacts) -> None:
 
 
 def _take_counters(look: Look, redis: RedisFacts, *, is_restarted: bool) -> None:
-    known = dict(look.memory.counters)
-    for name in COUNTERS:
+    before = look.memory.counters
+    known = dict(before)
+    for name, rise_name in COUNTERS.items():
         now: int | Missing = getattr(redis, name)
         if isinstance(now, Missing):
-            look.found[f"{name}_rise"] = now
+            look.found[rise_name] = now
             continue
-        if name in known:
-            grown = rise(now, known[name], is_restarted=is_restarted)
-            look.found[f"{name}_rise"] = grown
-            if name == "aof_delayed_fsync":
-                looks = (*look.memory.slow_fsync_looks, grown > 0)[-FSYNC_LOOKS:]
-                look.remember(slow_fsync_looks=looks)
+        if name in before:
+            look.found[rise_name] = rise(now, before[name], is_restarted=is_restarted)
         known[name] = now
-    look.found["slow_fsync_looks"] = look.memory.slow_fsync_looks
     look.remember(counters=known)
+    slow_fsyncs = look.found.get("aof_delayed_fsync_rise")
+    if isinstance(slow_fsyncs, int):
+        looks = (*look.memory.slow_fsync_looks, slow_fsyncs > 0)[-FSYNC_LOOKS:]
+        look.remember(slow_fsync_looks=looks)
+    look.found["slow_fsync_looks"] = look.memory.slow_fsync_looks
 
 
 def _take_errors(look: Look, redis: RedisFacts, *, is_restarted: bool) -> None:

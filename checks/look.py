@@ -79,8 +79,10 @@ class Look:
     def remember(self, **fields: Any) -> None:
         """Note what is new; most visits bring nothing new, and making a Memory costs 15 µs."""
         memory = self.memory
-        if any(getattr(memory, name) != value for name, value in fields.items()):
-            self.memory = replace(memory, **fields)
+        for name, value in fields.items():
+            if getattr(memory, name) != value:
+                self.memory = replace(memory, **fields)
+                return
 
     def is_gap(self, elapsed_s: float | Missing) -> bool:
         return not isinstance(elapsed_s, Missing) and elapsed_s > GAP_S

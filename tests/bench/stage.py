@@ -105,7 +105,8 @@ def worker(made: Stage, *words: str) -> Iterator[int]:
         "-c",
         "8",
     ]
-    argv += ["-Q", queues, "-l", "WARNING", "--without-gossip", "--without-mingle", *words]
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    argv += ["-Q", queues, "-l", "WARNING", *quiet, *words]
     with (made.folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(argv, cwd=ROOT, stdout=log, stderr=log)
     try:

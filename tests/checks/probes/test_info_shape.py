@@ -103,7 +103,15 @@ def test_servers_of_one_version_have_a_few_shapes():
 @given(
     st.lists(
         st.sampled_from(
-            [*INFO.split(b"\r\n"), b"slave1:x", b"load:2", b"load", b"loading:2", b"# Keys", b"db1:1"]
+            [
+                *INFO.split(b"\r\n"),
+                b"slave1:x",
+                b"load:2",
+                b"load",
+                b"loading:2",
+                b"# Keys",
+                b"db1:1",
+            ]
         ),
         max_size=12,
     ),

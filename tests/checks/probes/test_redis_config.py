@@ -16,10 +16,10 @@ from checks.probes.redis_commands import (
 )
 from checks.probes.redis_config import (
     CONFIG_FIELDS,
+    Setting,
     bull_text,
     read_clients,
     read_cluster,
-    Setting,
     read_config,
     read_time,
 )
