@@ -105,7 +105,7 @@ def _take_errors(look: Look, redis: RedisFacts, *, is_restarted: bool) -> None:
         grown = rises(watched, before, is_restarted=is_restarted)
         refused = sum(grown.get(name, 0) for name in AUTH_ERRORS)
         few = max(FEW_REFUSED, total(ring, step - 1, step) * REFUSED_RATIO)
-        if refused < few and not is_restarted:
+        if 0 < refused < few and not is_restarted:
             refused = 0
             watched = _uncounted(watched, before)
             grown = rises(watched, before, is_restarted=False)
