@@ -18,7 +18,7 @@ from yarl import URL
 from checks.dial import DialError
 from checks.missing import Reason
 from fleet.backups.models import BackupSource
-from fleet.backups.places import MOST_LISTED, Moving, Seen, Trouble, fill, newest
+from fleet.backups.places import MOST_LISTED, Moving, Seen, Trouble, fill, fill_pattern, newest
 from fleet.registry.sealed import SecretError, reveal
 
 PIECE_BYTES: Final = 1024 * 1024
@@ -69,7 +69,7 @@ class Bucket:
         """Look below the source's prefix and `below`, which no tenant names."""
         self._source = source
         self.prefix = fill(source.prefix, source.target) + below
-        self._pattern = fill(source.name_pattern, source.target) or "*"
+        self._pattern = fill_pattern(source.name_pattern, source.target) or "*"
 
     @cached_property
     def client(self) -> Any:

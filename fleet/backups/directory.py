@@ -7,7 +7,6 @@ followed: what was checked is what is read, whatever is renamed meanwhile.
 from __future__ import annotations
 
 import fnmatch
-import glob
 import os
 import re
 import stat
@@ -20,7 +19,7 @@ from typing import Final
 from django.conf import settings
 
 from fleet.backups.models import BackupSource
-from fleet.backups.places import MOST_LISTED, Moving, Seen, Trouble, fill, newest
+from fleet.backups.places import MOST_LISTED, Moving, Seen, Trouble, fill, fill_pattern, newest
 from fleet.registry.models import Target
 
 PIECE_BYTES: Final = 1024 * 1024
@@ -54,15 +53,9 @@ def place_within(folder: str, roots: Sequence[str]) -> tuple[str, tuple[str, ...
 
 
 def pattern_of(source: BackupSource) -> str:
-    """Give the file name to look for; names put into it stand for themselves, also with a * in them."""
+    """Give the file name to look for, its names filled in; Trouble where it is none."""
     _plain_pattern(source.name_pattern)
-    target = source.target
-    literal = source.name_pattern
-    for placeholder, name in (("{tenant}", target.tenant.name), ("{pair}", target.name)):
-        if placeholder in literal:
-            fill(placeholder, target)
-            literal = literal.replace(placeholder, glob.escape(name))
-    return literal
+    return fill_pattern(source.name_pattern, source.target)
 
 
 def _plain_pattern(pattern: str) -> None:

@@ -23,10 +23,10 @@ from checks.render import size
 from fleet.backups import scratch
 from fleet.backups.drill_plan import put_off
 from fleet.backups.jobs import Clock, Holding, Lease, finish, recording
+from fleet.backups.live import look, server_of_pair
 from fleet.backups.models import Artefact, BackupJob, Drill
 from fleet.backups.opening import plain_copy
 from fleet.backups.places import Moving, Trouble
-from fleet.backups.pull import look, server_of_pair
 from fleet.backups.readers import Reader, choose, installed
 from fleet.backups.restored import FAMILIES, Restored, RestoreLimits, remarks, shortfalls
 from fleet.backups.scratch import Scratch, ScratchEnded, ScratchTooSlow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from fleet.registry.models import Target
 # Names looked at per source, and how many of the newest are kept in mind.
 MOST_LISTED: Final = 10_000
 MOST_KEPT: Final = 200
-PLACEHOLDERS: Final = ("{tenant}", "{pair}")
+PLACEHOLDERS: Final = re.compile(r"\{tenant\}|\{pair\}")
 
 
 class Trouble(Exception):
@@ -50,17 +52,24 @@ class Place(Protocol):
 
 
 def fill(text: str, target: Target) -> str:
-    """Put the tenant's and the pair's names into a folder, a pattern or a prefix, or raise Trouble.
+    """Put the tenant's and the pair's names into a folder or a prefix, or raise Trouble.
 
-    A name that would be more than one step of a path is refused where it is used.
+    Only what stands in the text is replaced, never what a name brings in. A name that would be more
+    than one step of a path is refused where it is used.
     """
-    for placeholder, name in zip(PLACEHOLDERS, (target.tenant.name, target.name), strict=True):
-        if placeholder not in text:
-            continue
-        if "/" in name or "\0" in name or name in (".", ".."):
-            raise Trouble("blocked_address", f"{placeholder} is {name!r}, which is no file name")
-        text = text.replace(placeholder, name)
-    return text
+    return PLACEHOLDERS.sub(lambda found: _name(found[0], target), text)
+
+
+def fill_pattern(pattern: str, target: Target) -> str:
+    """As fill, into the pattern of a file's name: there a name stands for itself, also with a * in it."""
+    return PLACEHOLDERS.sub(lambda found: glob.escape(_name(found[0], target)), pattern)
+
+
+def _name(placeholder: str, target: Target) -> str:
+    name = target.tenant.name if placeholder == "{tenant}" else target.name
+    if "/" in name or "\0" in name or name in (".", ".."):
+        raise Trouble("blocked_address", f"{placeholder} is {name!r}, which is no file name")
+    return name
 
 
 def newest(found: list[Seen], where: str) -> list[Seen]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -14,13 +13,12 @@ from django.db.models import F
 from checks.address import AddressError
 from checks.facts import Missing, RedisFacts
 from checks.probes.rdb import Dump, Wrapping, read_dump
-from checks.probes.redis import probe_redis
 from checks.probes.redis_target import RedisTarget, endpoint
 from checks.probes.replica import Incoming, PullBounds, PullError, PullTarget, pulling
-from checks.rule import Cadence
 from fleet.backups.copies import Kept, Store, Writing, name_of
 from fleet.backups.drill_plan import plan
 from fleet.backups.jobs import Clock, Holding, Lease, finish, is_live, recording
+from fleet.backups.live import look, others_on_host, server_of_pair, server_time
 from fleet.backups.models import Artefact, BackupJob, BackupSource
 from fleet.backups.packing import Packer
 from fleet.backups.pings import PingWatch
@@ -30,14 +28,11 @@ from fleet.backups.safety import Room, SafetyLimits, refusals
 from fleet.backups.stores import store_of
 from fleet.backups.verify import GOOD, MOST_BYTES, proved
 from fleet.registry.attested import attested
-from fleet.registry.models import Pair
 from fleet.registry.sealed import SecretError, reveal, ring_keys
-from fleet.registry.servers import server_of
 
 logger = logging.getLogger(__name__)
 # A pull that takes longer holds a fork and a thread for nothing. Ours.
 MOST_S: Final = 6 * 3600.0
-LOOKED_AT: Final = frozenset({Cadence.HEALTH, Cadence.LATENCY})
 # A refusal cost nothing and may be over soon; a failure cost a fork.
 AGAIN_AFTER_REFUSAL: Final = timedelta(minutes=10)
 AGAIN_AFTER_FAILURE: Final = timedelta(hours=1)
@@ -117,6 +112,7 @@ class _Attempt:
         return Room(
             ram if is_attested else redis.system_memory_bytes,
             is_attested,
+            others_on_host(self._source.target.pair),
             disk_free_bytes=self._store.free_bytes(),
         )
 
@@ -230,31 +226,6 @@ def _revealed(source: BackupSource) -> tuple[RedisTarget, PullTarget, bytes]:
         raise Trouble("undetermined", str(error)) from None
     puller = PullTarget(endpoint(server), source.pull_user, password, server.rules)
     return server, puller, key
-
-
-def server_of_pair(pair: Pair) -> RedisTarget:
-    """Reveal what a connection to a pair's Redis needs; raises SecretError and AddressError."""
-    return server_of(
-        redis_url=pair.redis_url,
-        redis_password=pair.redis_password,
-        redis_ca=pair.redis_ca,
-        redis_tls_name=pair.redis_tls_name,
-        redis_tls_verify=pair.redis_tls_verify,
-    )
-
-
-def look(server: RedisTarget) -> RedisFacts:
-    """Read the server as the monitoring account does; Trouble where it tells nothing."""
-    facts = asyncio.run(probe_redis(server, LOOKED_AT)).facts
-    if isinstance(facts, Missing):
-        raise Trouble(facts.reason, facts.text)
-    return facts
-
-
-def server_time(redis: RedisFacts, now: datetime) -> datetime:
-    """Give the server's own time, ours where it does not tell."""
-    at = redis.server_time_s
-    return now if isinstance(at, Missing) else datetime.fromtimestamp(at, UTC)
 
 
 def _taken(incoming: Incoming, packer: Packer, holding: Holding) -> Iterator[bytes]:

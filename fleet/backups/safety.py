@@ -32,15 +32,23 @@ class SafetyLimits:
     spare_disk_bytes: int = 1024**3
 
 
-class Room(NamedTuple):
-    """RAM of the server's host and what its neighbours there hold, and free disk at the destination.
+class Others(NamedTuple):
+    """The other registered servers on a host: what those that answered hold, and how many did not."""
 
-    `disk_free_bytes` None: a bucket, which has no end.
+    held_bytes: int = 0
+    asked: int = 0
+    unasked: int = 0
+
+
+class Room(NamedTuple):
+    """RAM of the server's host and what other registered servers there hold, and free disk.
+
+    `disk_free_bytes` is the destination's; None: a bucket, which has no end.
     """
 
     ram_bytes: int | Missing
     is_ram_attested: bool = False
-    others_bytes: int = 0
+    others: Others = Others()
     disk_free_bytes: int | None = None
 
 
@@ -100,15 +108,25 @@ def _memory(redis: RedisFacts, room: Room, limits: SafetyLimits) -> Iterator[Ref
         missing = unknown.missing
         yield Refusal(missing.reason, f"free RAM is not known ({missing.text}): attest ram_bytes")
         return
-    free = ram - max(used, rss) - room.others_bytes
+    free = ram - max(used, rss) - room.others.held_bytes
     need, why = _copied(redis, used, limits)
     if free < need:
         of = "attested" if room.is_ram_attested else "estimated"
         yield Refusal(
             "busy",
             f"{size(max(free, 0))} of {size(ram)} RAM ({of}) are left, "
-            f"and a fork may copy {size(need)} ({why})",
+            f"and a fork may copy {size(need)} ({why}){_beside(room.others)}",
         )
+
+
+def _beside(others: Others) -> str:
+    """Say what was counted beside the server itself, and what could not be."""
+    told = []
+    if others.asked:
+        told.append(f"{others.asked} hold {size(others.held_bytes)} of it")
+    if others.unasked:
+        told.append(f"{others.unasked} did not answer, not counted")
+    return f"; other registered servers there: {', '.join(told)}" if told else ""
 
 
 def _copied(redis: RedisFacts, used: int, limits: SafetyLimits) -> tuple[int, str]:

@@ -315,7 +315,13 @@ FAULTS = (
         spoil=cut_off,
         person={"Most often EmailEngine's host": end_trouble},
         remembers=True,
-        only_on=("valkey-9", "valkey-server"),  # older makes do not count it
+        only_on=(
+            "redis-7.4",
+            "redis-8",
+            "valkey-8",
+            "valkey-9",
+            "valkey-server",
+        ),  # older makes do not count it
     ),
     Fault("redis.idle-timeout", options=("timeout", "300")),
     Fault(

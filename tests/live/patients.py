@@ -159,7 +159,8 @@ class Fault:
     there. limits are the policy it is judged by, where the default would take an hour to reach.
     known is what the portal knows beside the reading: parts of PairFacts. answers is the error
     that a command of the remediation's verification must be given. remembers: each visit is
-    compared with the one before. only_on names the servers where the condition can be had at all.
+    compared with the one before. only_on names the servers, by the
+    beginnings of their names, where the condition can be had at all.
     """
 
     rule: str
@@ -179,7 +180,7 @@ class Fault:
 
     def is_on(self, server: str) -> bool:
         """Tell whether the condition can be put in place on the server of this name."""
-        return not self.only_on or server in self.only_on
+        return not self.only_on or server.startswith(self.only_on)
 
 
 def pasted(url: str, line: str, password: str = "") -> str:

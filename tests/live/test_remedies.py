@@ -21,7 +21,7 @@ FOUND = {
     for name in ("redis-server", "valkey-server", "keydb-server")
     if (start := servers.on_path(name))
 }
-STARTS = {**PINNED, **FOUND}
+STARTS = {**PINNED, **FOUND, **servers.more()}
 
 
 @pytest.fixture

@@ -55,7 +55,8 @@ def bucket(endpoint, **fields):
         "secret_key": seal("secret"),
         **fields,
     }
-    return Bucket(make_source(make_pair(name="eu-1"), "bucket", **values))
+    pair = make_pair(name=values.pop("name", "eu-1"), tenant=values.pop("tenant", "Northwind"))
+    return Bucket(make_source(pair, "bucket", **values))
 
 
 def put(store, key, body=b"REDIS", **more):
@@ -71,6 +72,17 @@ def trouble(act):
     with pytest.raises(Trouble) as raised:
         act()
     return raised.value.reason, str(raised.value)
+
+
+@pytest.mark.parametrize(("name", "tenant"), [("*", "[a-z]"), ("{tenant}", "a?"), ("?", "{pair}")])
+def test_a_name_in_a_pattern_stands_for_itself(endpoint, store, name, tenant):
+    own = f"{tenant}-{name}.rdb"
+    for key in (own, "b-other.rdb", "x-?.rdb", "Northwind-eu-1.rdb", "?-?.rdb", "a?-a?.rdb"):
+        put(store, key)
+
+    found = bucket(endpoint, name=name, tenant=tenant, name_pattern="{tenant}-{pair}.rdb").listing()
+
+    assert [one.key for one in found] == [own]
 
 
 def test_it_lists_what_lies_below_its_prefix(endpoint, store):

@@ -82,6 +82,13 @@ def test_a_star_in_a_pairs_name_stands_for_itself(root):
     assert keys(directory(root, pattern="{pair}.rdb", name="eu-*")) == ["eu-*.rdb"]
 
 
+def test_a_tenant_named_as_a_placeholder_is_no_way_into_anothers_folder(root):
+    """A pair's name is its tenant's to choose."""
+    place = directory(root, "/{tenant}", "*", name="Globex", tenant="{pair}")
+
+    assert trouble(place.listing)[1] == f"{root}/{{pair}} is not there, seen from this worker"
+
+
 @pytest.mark.parametrize("name", ["../secret", "..", ".", "a/b"])
 def test_a_name_that_is_a_path_is_refused(root, name):
     reason, text = trouble(lambda: directory(root, "/{pair}", name=name))

@@ -18,9 +18,10 @@ from checks.rules.persistence import rdb_fresh
 from fleet.backups import jobs, work
 from fleet.backups.copies import attempt_of
 from fleet.backups.jobs import Wish
+from fleet.backups.live import look, others_on_host, server_of_pair
 from fleet.backups.models import Artefact, BackupJob
 from fleet.backups.own_pulls import own_pulls
-from fleet.backups.pull import server_of_pair
+from fleet.backups.safety import Others
 from fleet.registry.attestations import Claim, attest_targets
 from fleet.registry.egress import egress_rules
 from fleet.registry.sealed import seal
@@ -31,6 +32,7 @@ from tests.fleet.factories import NOW, make_pair
 
 pytestmark = [pytest.mark.django_db, pytest.mark.live]
 KEYS = 3_000
+MORE_THAN_SOCKETS_HOLD = 40_000_000
 MINUTE = timedelta(minutes=1)
 
 
@@ -127,6 +129,31 @@ def test_an_unsafe_pull_is_not_begun(source, folder, server):
     assert source.next_due_at == NOW + timedelta(minutes=10)
 
 
+def test_what_other_servers_hold_of_the_hosts_ram_is_counted(source, server):
+    """Each server once; a pair beside ours on the same one takes nothing more."""
+    facts = look(server_of_pair(source.target.pair))
+    ram = facts.used_memory_rss_bytes + facts.used_memory_bytes
+    with servers.redis("save", "") as other:
+        with Redis.from_url(other.url) as client:
+            client.set("large", os.urandom(MORE_THAN_SOCKETS_HOLD))
+        for url in (f"{server.url}/5", f"{other.url}/0", f"{other.url}/1"):
+            make_pair(zone=given.ZONE, redis_url=url)
+        make_pair(zone=given.ZONE, redis_url="redis://10.9.9.9:1/0")
+        make_pair(zone="elsewhere", redis_url=f"redis://127.0.0.1:{other.port + 1}/0")
+        found = others_on_host(source.target.pair)
+        claim = Claim("ram_bytes", ram + found.held_bytes // 2, "Ada", "x", NOW + timedelta(days=9))
+        attest_targets([source.target], claim, None, NOW)
+        crowded = pull(source)
+    alone = pull(source, NOW + MINUTE)
+
+    assert (found.asked, found.unasked) == (1, 0)
+    assert found.held_bytes > MORE_THAN_SOCKETS_HOLD
+    assert (crowded.state, crowded.reason) == ("failed", "busy")
+    assert "; other registered servers there: 1 hold" in crowded.error
+    assert (alone.state, alone.error) == ("done", "")
+    assert others_on_host(source.target.pair) == Others(0, 0, 1)
+
+
 @pytest.mark.parametrize(
     ("fields", "reason", "text"),
     [
@@ -184,6 +211,8 @@ def test_a_cancelled_pull_leaves_nothing(source, folder):
 
 
 def test_a_server_that_dies_leaves_nothing(source, folder, server):
+    with Redis.from_url(server.url) as client:
+        client.set("large", os.urandom(MORE_THAN_SOCKETS_HOLD))  # else all of it may be under way
     job, lease = slowly(source)
     work.do(job, lease, Clock(lambda: os.kill(server.process_id, signal.SIGKILL)))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from checks.facts import Engine, Missing, Replica
-from fleet.backups.safety import PULLABLE, Refusal, Room, SafetyLimits, refusals
+from fleet.backups.safety import PULLABLE, Others, Refusal, Room, SafetyLimits, refusals
 from tests.checks.pairs import GIB, MIB, REDIS
 
 LIMITS = SafetyLimits()
@@ -97,13 +97,35 @@ def test_a_fork_needs_room_for_its_copies(copied, free_mib, is_refused):
 
 
 def test_the_refusal_shows_its_numbers():
-    room = Room(ram_bytes=4 * GIB, others_bytes=2900 * MIB, is_ram_attested=True)
+    room = Room(ram_bytes=4 * GIB, others=Others(2900 * MIB, 3), is_ram_attested=True)
     (refusal,) = against(room, rdb_last_cow_bytes=200 * MIB)
 
     assert refusal.reason == "busy"
     assert refusal.text.replace("\N{NARROW NO-BREAK SPACE}", " ") == (
         "96 MiB of 4.0 GiB RAM (attested) are left, and a fork may copy 400 MiB "
-        "(2 times what its last save copied)"
+        "(2 times what its last save copied); other registered servers there: 3 hold 2.8 GiB of it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (Others(), ""),
+        (Others(0, 0, 2), "; other registered servers there: 2 did not answer, not counted"),
+        (
+            Others(MIB, 1, 1),
+            "; other registered servers there: 1 hold 1.0 MiB of it, 1 did not answer, not counted",
+        ),
+    ],
+)
+def test_what_stands_beside_it_is_told(others, told):
+    (refusal,) = against(Room(ram_bytes=1, others=others))
+
+    assert (
+        refusal.text.replace("\N{NARROW NO-BREAK SPACE}", " ")
+        .partition(")")[2]
+        .partition("all of its memory: no save of it has been seen yet)")[2]
+        == told
     )
 
 
