@@ -9,6 +9,8 @@ from checks.rule import Rule, rules_in
 from checks.rules import (
     accounts,
     backup,
+    backup_age,
+    backup_secret,
     capacity,
     clients,
     disk,
@@ -33,6 +35,7 @@ from checks.rules import (
     reach,
     replicas,
     restoring,
+    save_points,
     sharing,
     writes,
 )
@@ -48,6 +51,7 @@ TOPICS = (
     forecast,
     forking,
     durability,
+    save_points,
     persistence,
     disk,
     network,
@@ -65,6 +69,8 @@ TOPICS = (
     mailflow,
     outcomes,
     backup,
+    backup_age,
+    backup_secret,
     restoring,
 )
 

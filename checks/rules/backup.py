@@ -1,10 +1,9 @@
-"""A fresh copy that lies elsewhere, and the secret that opens it."""
+"""Does anything copy Redis to somewhere else? What is registered, and what is attested."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from checks.facts import Attested, BackupFacts, Copy, Missing, PairFacts, Unknown, known, or_else
 from checks.render import duration
@@ -29,21 +28,18 @@ HOUR_S, DAY_S = 3600, 86_400
 CONFIGURED: Final = "backup.configured"
 NO_SOURCE: Final = Missing("depends_on", "no source of copies is registered", CONFIGURED)
 NO_COPY: Final = Missing("depends_on", "its sources have shown no copy yet", CONFIGURED)
-BAD: Final = ("truncated", "corrupt", "empty")
-_NEXT: Final = "The next check of this pair must pass."
-
-# --- A copy elsewhere
+NEXT_CHECK: Final = "The next check of this pair must pass."
 
 _ELSEWHERE = (
     "Everything that Redis writes to its own disk goes with that disk: accounts, their credentials, "
     "indexes and queued mail. A mistyped FLUSH or a bad upgrade is saved like anything else."
 )
-_ATTEST = "Then attest managed_snapshot_hours: how many hours lie between two of them."
-_ELASTICACHE_SNAPSHOTS = Code(
+ATTEST = "Then attest managed_snapshot_hours: how many hours lie between two of them."
+ELASTICACHE_SNAPSHOTS = Code(
     "aws elasticache modify-replication-group --replication-group-id MY-GROUP "
     "--snapshot-retention-limit 7 --snapshot-window 03:00-04:00 --apply-immediately"
 )
-_MEMORYDB_SNAPSHOTS = Code(
+MEMORYDB_SNAPSHOTS = Code(
     "aws memorydb update-cluster --cluster-name MY-CLUSTER "
     "--snapshot-retention-limit 7 --snapshot-window 03:00-04:00"
 )
@@ -64,7 +60,7 @@ SNAPSHOTS = Remediation(
         ),
     ),
     durable="Put the job into cron or a timer: the pair's Backups page has a line to paste.",
-    verify=_NEXT,
+    verify=NEXT_CHECK,
     risk="A save forks: it needs free RAM for the pages that change meanwhile. A copy of dump.rdb "
     "that is made while Redis replaces it is still whole: it is renamed, never rewritten.",
     undo="Switch the source off on the pair's Backups page.",
@@ -79,7 +75,7 @@ SNAPSHOTS = Remediation(
     ),
     elasticache=Steps(
         do="Switch automatic snapshots on, and attest them",
-        now=(_ELASTICACHE_SNAPSHOTS, _ATTEST),
+        now=(ELASTICACHE_SNAPSHOTS, ATTEST),
         durable="Keep it in the place your infrastructure is built from.",
         verify=(
             Code("aws elasticache describe-snapshots --replication-group-id MY-GROUP"),
@@ -91,7 +87,7 @@ SNAPSHOTS = Remediation(
     ),
     memorydb=Steps(
         do="Switch automatic snapshots on, and attest them",
-        now=(_MEMORYDB_SNAPSHOTS, _ATTEST),
+        now=(MEMORYDB_SNAPSHOTS, ATTEST),
         durable="Keep it in the place your infrastructure is built from.",
         verify=(
             Code("aws memorydb describe-snapshots --cluster-name MY-CLUSTER"),
@@ -103,7 +99,7 @@ SNAPSHOTS = Remediation(
     ),
     upstash=Steps(
         do="Switch daily backups on, and attest them",
-        now=(_UPSTASH_SNAPSHOTS, _ATTEST),
+        now=(_UPSTASH_SNAPSHOTS, ATTEST),
         durable="The setting stays with the database.",
         verify="The Upstash console shows a backup of today under Backups.",
         risk="The backups stay with the provider, and only paid plans keep them.",
@@ -178,237 +174,8 @@ def with_source(facts: PairFacts) -> BackupFacts:
     return backup
 
 
-# --- Its age
-
-LATE = Remediation(
-    why="What was written since the newest good copy is lost when Redis' disk is: the older the "
-    "copy, the more mail state, and the more accounts that must sign in anew.",
-    do="Find out why no new copy comes, and make one now",
-    now=(
-        (
-            "See the pair's Backups page: the source says what it last met, and copies that could not "
-            "be verified say why."
-        ),
-        "Run the backup job by hand on {host}, and read what it says. First a fresh save:",
-        Code("BGSAVE"),
-        "Then Verify now, beside the source.",
-    ),
-    durable="Let the job's own errors reach a person, and end it with the heartbeat: a job that does "
-    "not run says nothing by itself.",
-    verify=_NEXT,
-    risk="Do not delete the last good copy to make room for the new one.",
-    undo="Nothing to undo.",
-    effect=Effect.NONE,
-    dragonfly=Steps(
-        now=(
-            "See the pair's Backups page: the source says what it last met.",
-            "Run the backup job by hand on {host}, and read what it says. First a fresh save:",
-            Code("SAVE RDB"),
-            "Then Verify now, beside the source.",
-        )
-    ),
-    elasticache=Steps(
-        now=(
-            "See when the last snapshot was taken, and take snapshots more often:",
-            Code("aws elasticache describe-snapshots --replication-group-id MY-GROUP"),
-            _ELASTICACHE_SNAPSHOTS,
-            _ATTEST,
-        ),
-        effect=Effect.CONSOLE,
-    ),
-    memorydb=Steps(
-        now=(
-            "See when the last snapshot was taken, and take snapshots more often:",
-            Code("aws memorydb describe-snapshots --cluster-name MY-CLUSTER"),
-            _MEMORYDB_SNAPSHOTS,
-            _ATTEST,
-        ),
-        effect=Effect.CONSOLE,
-    ),
-    upstash=Steps(
-        now=(
-            "See in the Upstash console, under Backups, when the last one was made, and make one.",
-            "Switch daily backups on there. " + _ATTEST,
-        ),
-        effect=Effect.CONSOLE,
-    ),
-)
-
-
-@dataclass(frozen=True)
-class AgeLimits(Limits):
-    """How many intervals late is critical; interval and grace of the provider's snapshots, in seconds.
-
-    A registered source has its own interval and grace.
-    """
-
-    critical_interval_times: int = 2
-    managed_interval_s: int = DAY_S
-    managed_grace_s: int = 3 * HOUR_S
-
-
-class Newest(NamedTuple):
-    """The newest copy of one source, by its rank (0 in time, 1 late, 2 very late) and age."""
-
-    rank: int
-    age_s: float
-    allowed_s: int
-    label: str
-    state: str
-
-
-@rule(
-    id="backup.age",
-    kind=Kind.REQUIREMENT,
-    group=Group.BACKUP,
-    title="The newest good backup is no older than its source promises",
-    severity=Severity.CRITICAL,
-    source="S1",
-    observed="{state}",
-    required="at most {allowed_s:duration}",
-    reads="The last verified copies: no command to Redis",
-    limits=AgeLimits(),
-    core=True,
-    remediation=LATE,
-)
-def age(facts: PairFacts, limits: AgeLimits) -> Verdict:
-    """Judge the age of the newest good copy by its content's time, against its source's interval and grace.
-
-    Of several sources the one that is best in time decides; the others' lateness is evidence. A copy
-    that a job only reported counts by the time it told. The provider's snapshots count by the
-    hours that are attested to lie between two of them, the age they may reach.
-
-    Source: S1, a daily copy; that twice the interval is critical is ours.
-    """
-    backup = with_source(facts)
-    found = sorted([*_newest(backup, limits), *_attested(snapshot_hours(facts), limits)])
-    if not found:
-        return _none_good(backup)
-    best = found[0]
-    numbers: dict[str, JSON] = {
-        "state": best.state,
-        "source": best.label,
-        "age_s": best.age_s,
-        "allowed_s": best.allowed_s,
-        "late_sources": [one.label for one in found if one.rank],
-    }
-    if best.rank == 0:
-        return passed(**numbers)
-    return failed(
-        f"The newest good backup is {best.state}; it must be at most {duration(best.allowed_s)} old",
-        short=f"Backup {best.state}",
-        severity=Severity.CRITICAL if best.rank > 1 else Severity.WARNING,
-        **numbers,
-    )
-
-
-def _newest(backup: BackupFacts, limits: AgeLimits) -> list[Newest]:
-    return [
-        _ranked(
-            copy.age_s,
-            (one.interval_s, one.grace_s),
-            limits,
-            one.label,
-            f"{duration(copy.age_s)} old{', as reported' if copy.state == 'reported' else ''}",
-        )
-        for one in backup.sources
-        if not isinstance(copy := one.good, Missing)
-    ]
-
-
-def _attested(hours: int | Missing, limits: AgeLimits) -> list[Newest]:
-    if isinstance(hours, Missing) or not hours:
-        return []
-    rhythm = (limits.managed_interval_s, limits.managed_grace_s)
-    state = f"up to {duration(hours * HOUR_S)} old, as attested"
-    return [_ranked(float(hours * HOUR_S), rhythm, limits, "the provider", state)]
-
-
-def _ranked(
-    age_s: float, rhythm: tuple[int, int], limits: AgeLimits, label: str, state: str
-) -> Newest:
-    interval_s, grace_s = rhythm
-    allowed_s = interval_s + grace_s
-    is_very_late = age_s > limits.critical_interval_times * interval_s + grace_s
-    return Newest((age_s > allowed_s) + is_very_late, age_s, allowed_s, label, state)
-
-
-def _none_good(backup: BackupFacts) -> Verdict:
-    """Answer where no copy is good: some are bad, or none could be judged yet."""
-    looked_at = [one.newest for one in backup.sources if not isinstance(one.newest, Missing)]
-    if not looked_at:
-        raise Unknown(_first_trouble(backup) or NO_COPY)
-    bad = [copy for copy in looked_at if copy.state in BAD]
-    if not bad:
-        raise Unknown(why_not(looked_at[0]))
-    allowed_s = min(one.interval_s + one.grace_s for one in backup.sources)
-    return failed(
-        f"No copy is good: the newest, {bad[0].name}, is {bad[0].state}; one must be at most "
-        f"{duration(allowed_s)} old",
-        short="No good backup",
-        severity=Severity.CRITICAL,
-        state=f"none good, the newest is {bad[0].state}",
-        allowed_s=allowed_s,
-        late_sources=[one.label for one in backup.sources],
-    )
-
-
 def why_not(copy: Copy) -> Missing:
     """Say why a copy has no verdict."""
     if copy.state == "unreadable":
         return copy.why
     return Missing("undetermined", f"{copy.name} is not verified yet")
-
-
-def _first_trouble(backup: BackupFacts) -> Missing | None:
-    troubles: Sequence[str] = [one.trouble for one in backup.sources if one.trouble]
-    return Missing("depends_on", f"no copy yet: {troubles[0]}", CONFIGURED) if troubles else None
-
-
-# --- The secret that opens it
-
-KEEP = Remediation(
-    why="Credentials in Redis are sealed with EENGINE_SECRET. A backup without it brings back "
-    "accounts that nobody can sign in to; a backup with it beside lets whoever finds it read them all.",
-    do="Keep EENGINE_SECRET in a vault, apart from the backups",
-    now=(
-        (
-            "Copy the value of EENGINE_SECRET, or of the settings file it stands in, into a password "
-            "vault that a restore can reach when {host} is gone."
-        ),
-        "See that it lies in no folder or bucket that holds copies of Redis. Then attest secret_kept.",
-    ),
-    durable="Say in your restore instructions where it is, and try it in a restore now and then.",
-    verify=_NEXT,
-    risk="Whoever has both a copy and the secret can read every mailbox: keep two people's eyes on it.",
-    undo="Withdraw the attestation.",
-    effect=Effect.NONE,
-)
-
-
-@rule(
-    id="backup.secret-kept",
-    kind=Kind.REQUIREMENT,
-    group=Group.BACKUP,
-    title="EENGINE_SECRET is kept apart from the backups",
-    severity=Severity.CRITICAL,
-    source="EE",
-    observed="{state}",
-    required="kept apart, attested",
-    reads="The attestation secret_kept: no protocol tells it",
-    remediation=KEEP,
-)
-def secret_kept(facts: PairFacts, _: Limits) -> Verdict:
-    """Judge what is attested of EENGINE_SECRET: without it a restored Redis opens no mailbox.
-
-    Source: EmailEngine seals credentials with this secret; a copy alone does not hold it.
-    """
-    with_source(facts)
-    if known(or_else(facts.attested, Attested()).secret_kept):
-        return passed(state="kept apart, attested")
-    return failed(
-        "EENGINE_SECRET is not kept apart from the backups, as attested; it must be",
-        short="EENGINE_SECRET is not kept apart",
-        severity=Severity.CRITICAL,
-        state="not kept apart, attested",
-    )

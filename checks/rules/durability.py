@@ -1,15 +1,13 @@
-"""Does Redis keep what it was told? Whether it saves at all, and how often."""
+"""Does Redis keep what it was told? Whether it saves at all, by whatever means."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from checks.facts import (
     NOTHING_ATTESTED,
     Attested,
-    Engine,
     Missing,
     PairFacts,
     RedisFacts,
@@ -30,40 +28,32 @@ from checks.rule import (
     Steps,
     Verdict,
     failed,
-    not_applicable,
     passed,
     rule,
     unknown,
 )
 from checks.rules.contradicted import ANEW, CONTRADICTED
 from checks.rules.disk import is_slow_for_long
-
-SavePoints = tuple[tuple[int, int], ...]
+from checks.rules.save_points import (
+    FIRST_SAVE,
+    SAVE_ANSWERS,
+    SAVE_LINES,
+    SAVE_UNDO,
+    SET_SAVE,
+    WANTED_SAVE,
+    listed,
+)
 
 # What a crash may lose with the AOF, in seconds. Source: redis.conf on appendfsync; with "no" the
 # kernel writes when it likes, on Linux within about 30 s.
 FSYNC_LOSS_S: Final = {"always": 0, "everysec": 1, "no": 30}
-WANTED_SAVE: Final[SavePoints] = ((900, 1), (300, 10))
 # A restart after which most keys are gone. The shares are those of pair.data-intact.
 LOST_RATIO, LEAST_LOST_COUNT = 0.8, 1000
-# Who runs persistence themselves (the provider), or has no save points (Dragonfly has a schedule).
-PROVIDERS: Final = (Engine.UPSTASH, Engine.ELASTICACHE, Engine.MEMORYDB)
 
 _LOST = (
     "What Redis has not written to disk is gone after a crash or a restart: accounts, their "
     "credentials, indexes and queued mail."
 )
-_FIRST_SAVE = (
-    "The first save may begin at once: it forks, so it needs free RAM for the pages that change "
-    "meanwhile, and disk space for the whole dataset."
-)
-_SET_SAVE = Code('CONFIG SET save "{wanted_save:save_points}"')
-_SAVE_LINES = Code("{wanted_save:save_lines}")
-_SAVE_ANSWERS = (
-    Code("CONFIG GET save"),
-    "must answer {wanted_save:save_points}; later rdb_saves rises in INFO persistence.",
-)
-_SAVE_UNDO = Code('CONFIG SET save "{save:save_points}"')
 _DRAGONFLY = Steps(
     do="Let Dragonfly take snapshots",
     now=Code('CONFIG SET snapshot_cron "*/5 * * * *"'),
@@ -105,11 +95,11 @@ _MEMORYDB = Steps(
 SAVE = Remediation(
     why=_LOST,
     do="Switch RDB snapshots on",
-    now=_SET_SAVE,
-    durable=_SAVE_LINES,
-    verify=_SAVE_ANSWERS,
-    risk=_FIRST_SAVE,
-    undo=_SAVE_UNDO,
+    now=SET_SAVE,
+    durable=SAVE_LINES,
+    verify=SAVE_ANSWERS,
+    risk=FIRST_SAVE,
+    undo=SAVE_UNDO,
     dragonfly=_DRAGONFLY,
     upstash=_UPSTASH,
     elasticache=_ELASTICACHE,
@@ -122,19 +112,19 @@ AOF_ONLY = Remediation(
     ),
     do="Switch RDB snapshots on, or attest the disk's IOPS",
     now=(
-        _SET_SAVE,
+        SET_SAVE,
         (
             "Keep the AOF for now. Or, if the disk gives {limits.least_disk_iops:count} IOPS or more, "
             "attest disk_iops."
         ),
     ),
-    durable=_SAVE_LINES,
-    verify=_SAVE_ANSWERS,
+    durable=SAVE_LINES,
+    verify=SAVE_ANSWERS,
     risk=(
         "Switch the AOF off only after a good snapshot, and with CONFIG SET: a restart that finds "
-        "neither begins with an empty dataset. " + _FIRST_SAVE
+        "neither begins with an empty dataset. " + FIRST_SAVE
     ),
-    undo=_SAVE_UNDO,
+    undo=SAVE_UNDO,
     dragonfly=_DRAGONFLY,
     upstash=_UPSTASH,
     elasticache=_ELASTICACHE,
@@ -318,84 +308,3 @@ def _told(redis: RedisFacts) -> str:
         "AOF" if redis.aof_enabled is True else "",
     ]
     return " and ".join(part for part in parts if part)
-
-
-# --- How often
-
-WEAK = Remediation(
-    why=(
-        "The rarer Redis saves, the more a crash loses: with these save points changes stay "
-        "unsaved longer than the vendor allows."
-    ),
-    do="Let Redis save more often",
-    now=_SET_SAVE,
-    durable=_SAVE_LINES,
-    verify=_SAVE_ANSWERS,
-    risk=_FIRST_SAVE,
-    undo=_SAVE_UNDO,
-)
-
-
-@dataclass(frozen=True)
-class ScheduleLimits(Limits):
-    """Save points (seconds, changes) of which each must be met by a configured one."""
-
-    required_pairs: SavePoints = WANTED_SAVE
-
-
-@rule(
-    id="redis.rdb-schedule",
-    kind=Kind.REQUIREMENT,
-    group=Group.PERSISTENCE,
-    title="RDB save points are at least as strict as {limits.required_pairs:pairs}",
-    severity=Severity.WARNING,
-    source="S1",
-    observed="{told}",
-    required="{limits.required_pairs:pairs}",
-    reads="CONFIG GET save, INFO persistence: one batch",
-    limits=ScheduleLimits(),
-    not_on=(*PROVIDERS, Engine.DRAGONFLY),
-    remediation=WEAK,
-)
-def rdb_schedule(facts: PairFacts, limits: ScheduleLimits) -> Verdict:
-    """Judge whether each required save point (S, C) is met by a configured one: s ≤ S and c ≤ C.
-
-    Exact, without heuristics: `300 1` alone meets both defaults, Redis' own default meets none.
-    With the AOF on the schedule does not bound the loss.
-
-    Source: S1, save 900 1 and save 300 10.
-    """
-    redis = known(facts.redis)
-    if redis.aof_enabled is True:
-        return not_applicable("The AOF is on: it bounds the loss, not the save points")
-    save = known(redis.save)
-    known(redis.aof_enabled)
-    unmet = [point for point in limits.required_pairs if not is_met(point, save)]
-    told = pairs(save) if save else "off"
-    if not unmet:
-        return passed(told=told, save=listed(save))
-    return failed(
-        f"RDB saves at {told}; save points at least as strict as {pairs(unmet)} are missing",
-        short=f"RDB schedule is {told}",
-        severity=Severity.WARNING,
-        told=told,
-        save=listed(save),
-        unmet=listed(unmet),
-        wanted_save=listed(merged(limits.required_pairs, save)),
-    )
-
-
-def listed(points: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Return save points as JSON holds them."""
-    return [list(point) for point in points]
-
-
-def is_met(required: tuple[int, int], save: SavePoints) -> bool:
-    """Tell whether some configured save point is at least as strict as the required one."""
-    return any(s <= required[0] and c <= required[1] for s, c in save)
-
-
-def merged(required: SavePoints, save: SavePoints) -> SavePoints:
-    """Lay the required points over the configured, keeping those that are stricter somewhere."""
-    kept = [(s, c) for s, c in save if not is_met((s, c), required)]
-    return tuple(sorted({*required, *kept}, reverse=True))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final, NamedTuple
 
-from checks.facts import BackupFacts, Copy, Missing, PairFacts, Unknown, readable
+from checks.facts import BackupFacts, Copy, Missing, PairFacts, Restore, Unknown, readable
 from checks.render import duration, percent, size
 from checks.rule import (
     JSON,
@@ -236,7 +236,10 @@ def copy_size(facts: PairFacts, limits: SizeLimits) -> Verdict:
     if not found:
         text = f"fewer than {limits.least_copies_count} good copies before the newest: no mean yet"
         return unknown("no_history", text, **live)
-    worst = found[0]
+    return _against_mean(found[0], limits, live)
+
+
+def _against_mean(worst: Sized, limits: SizeLimits, live: dict[str, JSON]) -> Verdict:
     seen: dict[str, JSON] = {
         "state": f"{size(worst.size_bytes)}, mean {size(worst.mean_bytes)}",
         "size_bytes": worst.size_bytes,
@@ -353,8 +356,7 @@ def restore_proven(facts: PairFacts, limits: RestoreLimits) -> Verdict:
         return unknown("undetermined", _UNSEEN)
     if all(isinstance(one.newest, Missing) for one in backup.sources):
         raise Unknown(NO_COPY)
-    last = backup.restore
-    if isinstance(last, Missing):
+    if isinstance(backup.restore, Missing):
         why = f": {backup.restore_trouble}" if backup.restore_trouble else ""
         return failed(
             f"No restore has been proven yet{why}; a drill should prove one",
@@ -363,6 +365,10 @@ def restore_proven(facts: PairFacts, limits: RestoreLimits) -> Verdict:
             cause="due",
             state="none yet",
         )
+    return _of_drill(backup.restore, limits)
+
+
+def _of_drill(last: Restore, limits: RestoreLimits) -> Verdict:
     ago = f"{duration(last.age_s)} ago"
     seen: dict[str, JSON] = {
         "age_s": last.age_s,

@@ -160,7 +160,7 @@ class Fault:
     known is what the portal knows beside the reading: parts of PairFacts. answers is the error
     that a command of the remediation's verification must be given. remembers: each visit is
     compared with the one before. only_on names the servers, by the
-    beginnings of their names, where the condition can be had at all.
+    beginnings of their names, where the condition can be had at all, not_on those where it cannot.
     """
 
     rule: str
@@ -173,6 +173,7 @@ class Fault:
     answers: str = ""
     remembers: bool = False
     only_on: tuple[str, ...] = ()
+    not_on: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -180,7 +181,8 @@ class Fault:
 
     def is_on(self, server: str) -> bool:
         """Tell whether the condition can be put in place on the server of this name."""
-        return not self.only_on or server.startswith(self.only_on)
+        is_named = not self.only_on or server.startswith(self.only_on)
+        return is_named and not (self.not_on and server.startswith(self.not_on))
 
 
 def pasted(url: str, line: str, password: str = "") -> str:

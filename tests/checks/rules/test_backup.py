@@ -7,12 +7,15 @@ import pytest
 from checks.catalog import RULES
 from checks.facts import Missing
 from checks.rule import Cadence, Outcome
-from checks.rules.backup import age, configured, secret_kept
+from checks.rules.backup import configured
+from checks.rules.backup_age import age
+from checks.rules.backup_secret import secret_kept
 from tests.checks.pairs import COPY, DAILY, facts_with, source_with
 
 DAYS = 86_400.0
 INTERVAL, GRACE = DAILY.interval_s, DAILY.grace_s
 NONE = {"sources": ()}
+NO_GOOD = Missing("no_history", "no copy yet")
 OTHERS = [rule for rule in RULES if rule.cadence is Cadence.BACKUP and rule is not configured]
 
 
@@ -113,18 +116,25 @@ def test_each_source_has_its_own_rhythm():
     assert judged(age, {"sources": (weekly,)}) == ("pass", None)
 
 
-def test_the_source_that_is_best_in_time_decides_and_the_late_ones_are_evidence():
+def test_the_source_that_is_best_in_time_decides_and_the_late_ones_are_told_of():
     late = aged(9 * DAYS, label="off-site")
-    verdict = age.judge(facts_with(backup={"sources": (late, DAILY)}))
+    none = source_with(newest=NO_GOOD, good=NO_GOOD, label="bucket")
+    verdict = age.judge(facts_with(backup={"sources": (late, none, DAILY)}))
 
     assert verdict.outcome is Outcome.PASS
     assert verdict.evidence == {
-        "state": "5 h old".replace(" h", "\u202fh"),
+        "state": "5\u202fh old; 2 other sources late",
         "source": "nightly",
         "age_s": 18_000.0,
         "allowed_s": 97_200,
-        "late_sources": ["off-site"],
+        "late_sources": ["off-site: 9\u202fd old", "bucket: no good copy"],
     }
+
+
+def test_a_single_source_that_is_late_is_not_told_of_twice():
+    verdict = age.judge(facts_with(backup={"sources": (aged(9 * DAYS),)}))
+
+    assert (verdict.evidence["state"], verdict.evidence["late_sources"]) == ("9\u202fd old", [])
 
 
 def test_a_late_backup_says_how_old_it_is_and_how_old_it_may_be():

@@ -2,7 +2,8 @@ import pytest
 
 from checks.facts import Engine, Missing
 from checks.rule import Outcome
-from checks.rules.durability import durability, is_met, merged, rdb_schedule
+from checks.rules.durability import durability
+from checks.rules.save_points import is_met, merged, rdb_schedule
 from tests.checks.pairs import HIDDEN, facts_with
 
 NO_CONFIG = Missing("command_unavailable", "CONFIG is blocked")
