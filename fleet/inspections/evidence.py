@@ -218,14 +218,12 @@ def _digest(news: News) -> int:
     return int.from_bytes(digest, signed=True)
 
 
-def _said(seen: Seen, rules: Sequence[Settings]) -> Iterator[Any]:
-    for one in rules:
-        verdict = seen.verdicts.get(one.rule.id)
-        if verdict is not None:
-            yield verdict.outcome
-            yield verdict.severity
-            yield verdict.cause
-            yield verdict.reason
+def _said(seen: Seen, rules: Sequence[Settings]) -> list[tuple[Any, ...]]:
+    verdicts = seen.verdicts
+    return [_outcome(verdicts[rule_id]) for one in rules if (rule_id := one.rule.id) in verdicts]
+
+
+_outcome: Final = attrgetter("outcome", "severity", "cause", "reason")
 
 
 def _stable(seen: Seen, cadence: Cadence) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -62,17 +62,19 @@ class Neighbourhood:
 
     def facts(self, target_id: int, mailboxes: int | None, replicas: int | None) -> FleetFacts:
         """Give what the rules see of the fleet around one pair, and what was registered of it."""
-        expected = FleetFacts(
-            expected_mailboxes_count=NOT_CONFIGURED if mailboxes is None else mailboxes,
-            expected_replicas_count=NOT_CONFIGURED if replicas is None else replicas,
-        )
+        expected_mailboxes = NOT_CONFIGURED if mailboxes is None else mailboxes
+        expected_replicas = NOT_CONFIGURED if replicas is None else replicas
         own = self.by_target.get(target_id)
         if own is None:
-            return expected
+            return FleetFacts(
+                expected_mailboxes_count=expected_mailboxes,
+                expected_replicas_count=expected_replicas,
+            )
         named = tuple(islice(self._beside(own), MOST_NAMED))
         all_here = len(self.by_server.get(own.run_id, (own,)))
-        return replace(
-            expected,
+        return FleetFacts(
+            expected_mailboxes_count=expected_mailboxes,
+            expected_replicas_count=expected_replicas,
             neighbours=tuple(_neighbour(one, own) for one in named),
             unnamed_neighbours_count=all_here - 1 - len(named),
             database=own.address.database,

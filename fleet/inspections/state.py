@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
 from checks.evaluate import could_apply, lamps, rank
 from checks.facts import NOT_READ, Missing, RedisFacts
-from checks.rule import Cadence, Kind, Outcome
+from checks.rule import Cadence, Kind, Outcome, Severity
 from checks.rules.latency import rtt_sample, stall_sample
 from fleet.findings.record import Live
 from fleet.inspections.cadences import PLACE, VISITED
@@ -159,19 +160,27 @@ class Lit(Protocol):
 
 def light(row: Row, before: Lit, live: Live, unknown: list[Kind], at: datetime) -> None:
     """Light the lamps from what is wrong and from the kinds of the core rules that are unknown."""
-    compliance, health = lamps(live.fails, unknown)
-    row["compliance"], row["health"] = compliance.value, health.value
+    compliance, health, order = _lit(tuple(live.fails), tuple(unknown))
+    row["compliance"], row["health"], row["rank"] = compliance, health, order
     is_same = before.compliance == compliance and before.compliance_since is not None
     row["compliance_since"] = before.compliance_since if is_same else at
     is_same = before.health == health and before.health_since is not None
     row["health_since"] = before.health_since if is_same else at
-    row["rank"] = rank(compliance, health)
     row["critical_count"] = live.critical_count
     row["warning_count"] = live.warning_count
     row["waived_count"] = live.waived_count
     row["pending_count"] = len(live.pending_rules)
     row["worst_short"], row["worst_rule_id"] = live.worst_short, live.worst_rule_id
     row["oldest_opened_at"] = live.oldest_opened_at
+
+
+@lru_cache(maxsize=4096)
+def _lit(
+    fails: tuple[tuple[Kind, Severity], ...], unknown: tuple[Kind, ...]
+) -> tuple[str, str, int]:
+    """Give both lamps and the rank in lists: a fleet has few mixtures of fails."""
+    compliance, health = lamps(fails, unknown)
+    return compliance.value, health.value, rank(compliance, health)
 
 
 def _who(row: Row, seen: Seen) -> None:
