@@ -119,5 +119,6 @@ UNFOLD: dict[str, Any] = {
     "STYLES": [_asset("portal/portal.css")],
     "SCRIPTS": [_asset("portal/portal.js")],
     "SIDEBAR": {"show_search": False, "navigation": MENU},
+    "LOGIN": {"form": "fleet.portal.sign_in.SignInForm"},
     "DASHBOARD_CALLBACK": "fleet.portal.pages.dashboard",
 }

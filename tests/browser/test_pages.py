@@ -166,3 +166,13 @@ def test_the_menu_is_reached_by_keyboard(visitor):
     page.get_by_role("button", name="Dark").wait_for(state="visible")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Dark").wait_for(state="hidden")
+
+
+def test_the_first_step_of_the_keyboard_leads_past_the_menu(visitor):
+    page = visitor.open("/admin/")
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.innerText") == "Skip to the content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.closest('#content') !== null")
