@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.core.cache import cache
 
@@ -16,10 +16,19 @@ T = TypeVar("T")
 
 def kept(name: str, scope: Scope, make: Callable[[], T], seconds: int = KEPT_S) -> T:
     """Return what `make` gave for this scope at most so many seconds ago. It must not be None."""
-    ids = "*" if scope.tenant_ids is None else ",".join(map(str, sorted(scope.tenant_ids)))
-    key = f"{name}-{sha256(ids.encode()).hexdigest()}"
+    key = _key(name, scope)
     found: T | None = cache.get(key)
     if found is None:
         found = make()
         cache.set(key, found, seconds)
     return found
+
+
+def known(name: str, scope: Scope) -> Any:
+    """Return what is kept for this scope now, None where nothing is: for who can do with less."""
+    return cache.get(_key(name, scope))
+
+
+def _key(name: str, scope: Scope) -> str:
+    ids = "*" if scope.tenant_ids is None else ",".join(map(str, sorted(scope.tenant_ids)))
+    return f"{name}-{sha256(ids.encode()).hexdigest()}"

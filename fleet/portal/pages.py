@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 from checks.facts import Engine
 from checks.probes.acl import ACL_NOTES, acl_line
 from fleet.findings.models import Finding
-from fleet.portal import addresses
+from fleet.portal import addresses, facets
 from fleet.portal.facets import WAIVED, finding_facets
 from fleet.portal.moves import LATELY
 from fleet.portal.overview import overview
@@ -112,9 +112,7 @@ def rule(request: HttpRequest, rows: Rows, rule_id: str) -> HttpResponse:
 
 def open_criticals(request: HttpRequest) -> str:
     """Count the open critical findings for the menu's badge; "" for none."""
-    count = finding_facets(rows_of(request)).count(
-        Finding.State.OPEN.value, Finding.Severity.CRITICAL.value
-    )
+    count = facets.open_criticals(rows_of(request))
     return f"{count:,}" if count else ""
 
 

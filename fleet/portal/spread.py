@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from django.db.models import Aggregate, Count, FloatField, QuerySet
+from django.db.models import Aggregate, Count, FloatField, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -139,12 +139,14 @@ def _buckets(measure: Measure, limits: tuple[float, float] | None) -> list[Bucke
 
 
 def _counts(buckets: dict[str, list[Bucket]]) -> dict[str, Aggregate]:
-    """Say what is counted of each measure: its buckets, and all; and what lies in the middle."""
+    """Say what is counted of each measure: all below each edge, and all; and what lies in the middle.
+
+    Below an edge, not in a bucket: one look at the value, where it was three.
+    """
     wanted: dict[str, Aggregate] = {}
     for name, cut in buckets.items():
-        for number, bucket in enumerate(cut):
-            which = measures.within(f"of_{name}", *bucket)
-            wanted[f"{name}_{number}"] = Count("pk", filter=which)
+        for number, (_low, high) in enumerate(cut[:-1]):
+            wanted[f"{name}_below_{number}"] = Count("pk", filter=Q(**{f"of_{name}__lt": high}))
         wanted[f"{name}_read"] = Count(f"of_{name}")
         wanted[f"{name}_median"] = Percentile(f"of_{name}", share=0.5)
         wanted[f"{name}_p95"] = Percentile(f"of_{name}", share=0.95)
@@ -162,7 +164,9 @@ def _bars(
     limits: tuple[float, float] | None,
     tenant: Tenant | None,
 ) -> list[Bar]:
-    by_bucket = [counts[f"{measure.name}_{number}"] for number in range(len(buckets))]
+    below = [counts[f"{measure.name}_below_{number}"] for number in range(len(buckets) - 1)]
+    up_to = [0, *below, counts[f"{measure.name}_read"]]
+    by_bucket = [upper - lower for lower, upper in pairwise(up_to)]
     most = max(by_bucket) or 1
     bars = []
     for (low, high), count in zip(buckets, by_bucket, strict=True):

@@ -5,6 +5,8 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from fleet.portal.finding_search import MOST_NAMED
+from fleet.registry.models import Target
 from tests.fleet.factories import make_finding, make_pair, make_person
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +63,17 @@ def test_what_is_found_is_counted_and_turned_over_by_one_reading(operator):
     with CaptureQueriesContext(connection) as queries:
         answer = operator.get(FINDINGS, {"q": "mail"})
 
-    searches = [one for one in queries if "LIKE UPPER('%mail%')" in one["sql"]]
+    searches = [one for one in queries if '"message"::text) LIKE' in one["sql"]]
     assert (answer.context["cl"].result_count, len(searches)) == (53, 1)
     assert sorted(found(operator, "mail") + found(operator, "mail", page=2)) == names
+
+
+def test_a_word_in_very_many_names_finds_them_too(operator):
+    first = make_pair(name="mail-first").target
+    Target.objects.bulk_create(
+        Target(tenant=first.tenant, zone=first.zone, name=f"mail-{number}")
+        for number in range(MOST_NAMED)
+    )
+    make_finding(first.pair)
+
+    assert found(operator, "mail") == ["mail-first"]
