@@ -30,6 +30,14 @@ class FolderStore:
                 "not_configured", "PULL_FOLDER is not set: there is no folder to keep it in"
             )
         self._folder = Path(settings.PULL_FOLDER) / str(source.target_id) / str(source.pk)
+        if not self._folder.is_dir() and _has_copies_in_a_folder(source):
+            # Else what lies on another host would count as gone, or a mount's empty point be filled.
+            raise Trouble(
+                "not_configured",
+                f"the copies of this source do not lie in {self._folder}, seen from here: web and all "
+                "workers of its zone must share one PULL_FOLDER; if it was emptied on purpose, make "
+                "that folder again",
+            )
 
     def attempt(self, key: str) -> Lease | None:
         return attempt_of(key)
@@ -122,6 +130,11 @@ class _FileWriting:
         with _told(self._folder):
             self._file.close()
             self._part.unlink(missing_ok=True)
+
+
+def _has_copies_in_a_folder(source: BackupSource) -> bool:
+    """Tell whether copies of this source count as there; those in a bucket have a / in their names."""
+    return source.artefacts.filter(gone_at=None).exclude(key__contains="/").exists()
 
 
 def _seen(entry: os.DirEntry[str]) -> Seen:

@@ -27,6 +27,7 @@ from tests.fleet.backups.sources import make_source
 from tests.fleet.factories import NOW, make_pair
 
 pytestmark = [pytest.mark.django_db, pytest.mark.live]
+HOUR = timedelta(hours=1)
 KEYS = 30_000
 
 
@@ -192,6 +193,41 @@ def test_a_copy_that_rots_is_found(opened, server, spoil, state):
     job = do(Wish("drill", source.target_id, artefact_id=copy.pk))
     drill = Drill.objects.get()
     assert (job.state, drill.outcome, drill.reason) == ("done", "failed", "corrupt")
+
+
+def test_a_worker_with_another_folder_says_so_and_counts_nothing_as_gone(
+    opened, server, settings, tmp_path_factory
+):
+    """Two hosts of a zone, each with a folder of its own; or the shared one is not mounted."""
+    source = source_of(server)
+    pull(source)
+    copy, path = copy_of(source)
+    settings.PULL_FOLDER = str(tmp_path_factory.mktemp("another"))
+    here = Path(settings.PULL_FOLDER) / str(source.target_id) / str(source.pk)
+    why = (
+        f"the copies of this source do not lie in {here}, seen from here: web and all workers of its "
+        "zone must share one PULL_FOLDER; if it was emptied on purpose, make that folder again"
+    )
+
+    pulled = pull(source, NOW + HOUR)
+    looked = do(Wish("verify", source.target_id, source.pk, copy.pk))
+    do(Wish("drill", source.target_id))
+    copy.refresh_from_db()
+    source.refresh_from_db()
+
+    assert [(job.state, job.reason, job.error) for job in (pulled, looked)] == [
+        ("failed", "not_configured", why)
+    ] * 2
+    assert (source.last_reason, source.last_text) == ("not_configured", why)
+    drill = Drill.objects.get()
+    assert (drill.outcome, drill.reason, drill.text) == ("not_done", "not_configured", why)
+    assert (copy.state, copy.gone_at, path.is_file()) == ("intact", None, True)
+    assert not list(Path(settings.PULL_FOLDER).iterdir())
+
+    here.mkdir(parents=True)
+    assert pull(source, NOW + 2 * HOUR).state == "done"
+    copy.refresh_from_db()
+    assert copy.gone_at == NOW + 2 * HOUR
 
 
 def test_a_pulled_copy_is_restored(opened, server):
