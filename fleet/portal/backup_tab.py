@@ -80,6 +80,11 @@ class CopyLine:
         """Give how many keys it says to hold."""
         return sum(self.copy.keys.values()) if self.copy.keys else None
 
+    @property
+    def by_database(self) -> str:
+        """Give the keys of each database, where there are several."""
+        return backup_words.by_database(self.copy.keys)
+
 
 @scoped_view
 def show(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponseBase:
@@ -131,7 +136,7 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
         "copies": [_line(one, sources) for one in copies[:COPIES_SHOWN]],
         "copies_shown": COPIES_SHOWN,
         "has_more": len(copies) > COPIES_SHOWN,
-        "drills": [(one, OUTCOMES[Drill.Outcome(one.outcome)]) for one in drills],
+        "drills": [_drill_line(one) for one in drills],
         "plan": rows.of(DrillPlan).filter(pk=pair.pk).first(),
         "jobs": [(job, backup_words.progress(job)) for job in jobs],
         "kinds": [(kind, label) for kind, label in BackupSource.Kind.choices],
@@ -191,6 +196,10 @@ def _line(copy: Artefact, sources: Sequence[BackupSource]) -> CopyLine:
     source = next(one for one in sources if one.pk == copy.source_id)
     is_pulled = source.kind == BackupSource.Kind.PULL
     return CopyLine(copy, source.label, is_pulled or source.kind in LISTED, is_pulled)
+
+
+def _drill_line(drill: Drill) -> tuple[Drill, str, list[str]]:
+    return drill, OUTCOMES[Drill.Outcome(drill.outcome)], backup_words.compared(drill)
 
 
 def _hours(rows: Rows, pair: Pair, now: datetime) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ from fleet.backups.models import Artefact, BackupJob, BackupSource, Drill
 from fleet.portal.figures import long_age, short_age
 
 State = Artefact.State
+MOST_DATABASES: Final = 6  # named in a cell
 GOOD: Final = (State.INTACT, State.UNCHECKED, State.REPORTED)
 # The tone of a state: a key of marks.MARKS.
 TONES: Final = {
@@ -93,6 +95,42 @@ def of_source(
     if age_s > source.interval_s + source.grace_s:
         return "warning", _("Late: %(age)s old") % {"age": short_age(age_s)}
     return ("warning", _("In trouble")) if source.last_reason else ("pass", _("In time"))
+
+
+def by_database(keys: Mapping[str, int]) -> str:
+    """Say how many keys each database holds; "" where there is only one to tell of."""
+    if len(keys) < 2:
+        return ""
+    told = [f"db{number} {keys[number]:,}" for number in _in_order(keys)[:MOST_DATABASES]]
+    return " · ".join([*told, *_and_more(keys)])
+
+
+def compared(drill: Drill) -> list[str]:
+    """Say of each database what came back, what its copy holds and what the live server has."""
+    if not drill.keys:  # nothing came back to be compared
+        return []
+    counts = (drill.keys, drill.artefact_keys, drill.live_keys)
+    numbers = _in_order({number for keys in counts for number in keys})
+    words = _("db%(number)s: %(found)s restored, %(copy)s in the copy, %(live)s live")
+    lines = []
+    for number in numbers[:MOST_DATABASES]:
+        found, copy, live = (_counted(keys, number) for keys in counts)
+        lines.append(words % {"number": number, "found": found, "copy": copy, "live": live})
+    return [*lines, *_and_more(numbers)]
+
+
+def _in_order(numbers: Iterable[str]) -> list[str]:
+    return sorted(numbers, key=int)
+
+
+def _counted(keys: Mapping[str, int], number: str) -> str:
+    """Give a database's keys; a server that could not be asked, or was not counted, has none to tell."""
+    return f"{keys.get(number, 0):,}" if keys else _("not known")
+
+
+def _and_more(numbers: Collection[str]) -> list[str]:
+    over = len(numbers) - MOST_DATABASES
+    return [_("and %(count)d more") % {"count": over}] if over > 0 else []
 
 
 def progress(job: BackupJob) -> str:

@@ -335,3 +335,30 @@ def test_what_redis_felt_of_a_pull_stands_beside_its_copy(operator, pair, now):
     said = text(operator.get(tab(pair)))
 
     assert "pulled in 41 s · PING meanwhile 0.34 ms, 27.1 ms at most (0.21 ms before)" in said
+
+
+def test_keys_are_shown_by_database_where_there_are_several(operator, pair, now):
+    make_artefact(make_source(pair), at=now, keys={"8": 2003, "0": 27, "15": 1})
+    make_drill(
+        pair,
+        now=now,
+        keys={"8": 2003, "0": 26},
+        artefact_keys={"8": 2003, "0": 27},
+        live_keys={"8": 1950},
+    )
+    make_drill(pair, "not_done", now=now - HOUR, artefact_keys={"all": 1})
+    said = text(operator.get(tab(pair)))
+
+    assert "db0 27 · db8 2,003 · db15 1" in said
+    assert "db0: 26 restored, 27 in the copy, 0 live" in said
+    assert "db8: 2,003 restored, 2,003 in the copy, 1,950 live" in said
+    assert said.count(" restored, ") == 2
+
+
+def test_what_was_not_counted_is_not_shown_as_none(operator, pair, now):
+    keys = {str(number): 10 for number in range(8)}
+    make_drill(pair, now=now, keys=keys)
+    said = text(operator.get(tab(pair)))
+
+    assert "db5: 10 restored, not known in the copy, not known live" in said
+    assert "and 2 more" in said
