@@ -104,7 +104,9 @@ def _record(visits: Sequence[Seen]) -> int:
         return 0
     current, suspected = _doubted(current)
     live = move_findings([_judged(seen, suspected) for seen in current])
-    history.write(_visit_row(seen) for seen in current)
+    # The latest first: the index of instants notes each row that is later than all before it.
+    latest_first = sorted(current, key=lambda seen: seen.at, reverse=True)
+    history.write(_visit_row(seen) for seen in latest_first)
     _update_states(current, live, held)
     memory.keep((seen.due.target_id, seen.due.kept, seen.memory) for seen in current)
     keep_evidence(current)

@@ -25,7 +25,7 @@ FORMULAS = (
     ),
     (
         "log a day = visits a day × log of a visit: all that is written, shared among the visits; a longer"
-        " interval saves a little less than it says, for readings are kept every quarter of an hour too"
+        " interval saves a little less than it says, for readings are kept every hour too"
     ),
 )
 
