@@ -376,8 +376,8 @@ def _of_drill(last: Restore, limits: RestoreLimits) -> Verdict:
     }
     if not last.is_passed:
         return failed(
-            f"The restore drill {ago} failed: {last.text}; it must bring back what was saved",
-            short=f"Restore drill failed {ago}",
+            f"The last restore drill failed: {last.text}; it must bring back what was saved",
+            short="Restore drill failed",
             severity=Severity.CRITICAL,
             cause="failed",
             state=f"failed {ago}",

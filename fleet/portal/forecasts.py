@@ -154,14 +154,7 @@ def fleet_forecast(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetFor
     )
     known: dict[int, Known] = {row[0]: Known(*row) for row in found}
     grown, uses = growths(known, now), mailbox_uses(known, now)
-    counts: Counter[str] = Counter()
-    soon: list[tuple[float, float, int]] = []
-    for pk, one in known.items():
-        days = _days(grown.get(pk), one)
-        if isinstance(days, str):
-            counts[days] += 1
-        else:
-            soon.append((days, -(one.used_ratio or 0), pk))
+    soon, counts = _told_apart(known, grown)
     weighed = {pk: use for pk, use in uses.items() if use.count >= LEAST_MAILBOXES}
     each = {pk: use.used_bytes / use.count for pk, use in weighed.items()}
     first = [pk for _days, _used, pk in nsmallest(MOST, soon)]
@@ -183,6 +176,21 @@ def fleet_forecast(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetFor
         heaviest=[lines[pk] for pk in heaviest],
         planned=forecast(None, None, terms().policies.laid((FLEET,)), None),
     )
+
+
+def _told_apart(
+    known: Mapping[int, Known], grown: Mapping[int, Growth]
+) -> tuple[list[tuple[float, float, int]], Counter[str]]:
+    """Give those that run out, by days and then by what they use now; and count the others by why not."""
+    soon: list[tuple[float, float, int]] = []
+    counts: Counter[str] = Counter()
+    for pk, one in known.items():
+        days = _days(grown.get(pk), one)
+        if isinstance(days, str):
+            counts[days] += 1
+        else:
+            soon.append((days, -(one.used_ratio or 0), pk))
+    return soon, counts
 
 
 def _days(growth: Growth | None, one: Known) -> float | str:

@@ -301,9 +301,8 @@ def save_pairs(
         policies = read_policies()
         wanted = changed_pairs(policies, homes, change, replaces=replaces)
         policies.with_pairs(wanted)
-        rows = PolicyVersion.objects.filter(
-            level=Level.PAIR, target__in=[home[2] for home in homes]
-        )
+        ids = [target_id for *_whose, target_id in homes]
+        rows = PolicyVersion.objects.filter(level=Level.PAIR, target__in=ids)
         if rows.filter(pk__gt=base).exists():
             raise Outdated("the policy of one of these pairs was changed meanwhile")
         numbers = dict(rows.values_list("target").annotate(Max("number")))
@@ -312,15 +311,15 @@ def save_pairs(
         versions = [
             PolicyVersion(
                 level=Level.PAIR,
-                tenant_id=tenant_id,
-                target_id=target_id,
-                number=numbers.get(target_id, 0) + 1,
+                tenant_id=home[1],
+                target_id=home[2],
+                number=numbers.get(home[2], 0) + 1,
                 overrides=dict(overrides),
                 note=note,
                 made_at=at,
                 made_by_id=by_id,
             )
-            for (_environment, tenant_id, target_id), overrides in wanted.items()
+            for home, overrides in wanted.items()
         ]
         return PolicyVersion.objects.bulk_create(versions, batch_size=2_000)
 

@@ -121,6 +121,18 @@ def test_no_drill_yet_is_a_note_with_its_reason():
     )
 
 
+@pytest.mark.parametrize("age_s", [19.0, 3 * DAYS])
+def test_a_failed_drill_is_told_in_words_that_stay_true(age_s):
+    last = Restore(is_passed=False, age_s=age_s, text="keys are missing")
+
+    verdict = judge(restore_proven, restore=last)
+
+    assert verdict.short == "Restore drill failed"
+    assert verdict.message == (
+        "The last restore drill failed: keys are missing; it must bring back what was saved"
+    )
+
+
 @pytest.mark.parametrize("rule", [intact, copy_size, restore_proven], ids=lambda rule: rule.id)
 def test_of_the_providers_snapshots_nothing_can_be_read(rule):
     facts = facts_with(backup={"sources": ()}, attested={"managed_snapshot_hours": 24})
