@@ -87,14 +87,14 @@ def _with(past: Past, redis: RedisFacts, at_s: float) -> Past:
 def _copied(redis: RedisFacts) -> int:
     """Return the largest copy-on-write that this reading tells of, 0 where it tells of none."""
     told = (redis.rdb_last_cow_bytes, redis.aof_last_cow_bytes, redis.current_cow_peak_bytes)
-    return max((value for value in told if not isinstance(value, Missing)), default=0)
+    return max([value for value in told if not isinstance(value, Missing)], default=0)
 
 
 def _replicas(past: Past, redis: RedisFacts, at_s: float) -> tuple[Steps, int]:
     """Return the most replicas by day, and since when there is none."""
     if isinstance(redis.replicas, Missing) or redis.role != "master":
         return past.replicas_by_day, past.no_replica_since_s
-    count = sum(one.state == "online" for one in redis.replicas)
+    count = sum([one.state == "online" for one in redis.replicas])
     days = _raised(past.replicas_by_day, int(at_s) // DAY_S, count, REPLICA_DAYS)
     return days, 0 if count else past.no_replica_since_s or int(at_s)
 
@@ -115,7 +115,7 @@ def _raised(steps: Steps, step: int, value: int, kept_count: int) -> Steps:
 
 
 def _highest(steps: Steps) -> int:
-    return max((value for _, value in steps), default=0)
+    return max([value for _, value in steps], default=0)
 
 
 def _whole(steps: Steps, age_s: float, wanted_days: int) -> int | Missing:

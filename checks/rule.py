@@ -93,7 +93,7 @@ class Verdict:
 
 def passed(*, keeps: Severity | None = None, **evidence: JSON) -> Verdict:
     """Say that the rule holds; the evidence shows it."""
-    return Verdict(Outcome.PASS, evidence=evidence, keeps=keeps)
+    return Verdict(Outcome.PASS, None, "", "", evidence, "", keeps)
 
 
 def failed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -89,11 +90,7 @@ def _our_sample(facts: PairFacts) -> Sample | Missing:
     if isinstance(theirs, Missing):
         theirs = or_else(facts.attested, NOTHING_ATTESTED).emailengine_location
     if isinstance(ours, Missing) or isinstance(theirs, Missing):
-        return Missing(
-            "unattested",
-            f"Measured from zone {vantage.zone} only: give the pair a metrics token of EmailEngine, "
-            "or declare the locations of the zone and of EmailEngine",
-        )
+        return _undeclared(vantage.zone)
     if ours != theirs:
         return Missing(
             "unattested",
@@ -105,6 +102,15 @@ def _our_sample(facts: PairFacts) -> Sample | Missing:
         return trips
     name = "here" if vantage.zone == "here" else f"probe {vantage.zone}"
     return Sample(trips.median_us, name, trips.clock)
+
+
+@lru_cache(maxsize=256)
+def _undeclared(zone: str) -> Missing:
+    return Missing(
+        "unattested",
+        f"Measured from zone {zone} only: give the pair a metrics token of EmailEngine, "
+        "or declare the locations of the zone and of EmailEngine",
+    )
 
 
 def _last_vantage(facts: PairFacts) -> str:
