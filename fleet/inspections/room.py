@@ -27,6 +27,7 @@ from checks.probes.pair import Clients, PairReading, probe_pair
 from fleet.inspections.judge import Seen, judge
 from fleet.inspections.load import Due
 from fleet.inspections.pump import Pump
+from fleet.inspections.space import Space
 from fleet.registry.policies import Policies
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ BATCH: Final = 200
 STOP_WITHIN_S: Final = 1.5
 # Visits in hand at once, until they are recorded: each holds up to 40 kB, and Python does not give
 # back what many small objects have taken once. 15 s each at the worst, 2 s where nothing answers.
-MOST_IN_HAND: Final = 2_000
+MOST_QUICK: Final = 1_500
+MOST_SLOW: Final = 1_000
 FILES_PER_VISIT: Final = 2
 FILES_OF_OURS: Final = 200
 
@@ -53,7 +55,8 @@ class Collection:
 
     expected: int
     policies: Policies
-    late: Callable[[Seen], None]
+    space: Space
+    late: Callable[[tuple[Seen, Space]], None]
     arrivals: list[Seen] = field(default_factory=list)
     is_closed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -63,7 +66,7 @@ class Collection:
         """Take one arrival; called by the loop's thread."""
         with self.lock:
             if self.is_closed:
-                self.late(arrival)
+                self.late((arrival, self.space))
                 return
             self.arrivals.append(arrival)
             if len(self.arrivals) == self.expected:
@@ -85,13 +88,17 @@ class Room:
     """One per process; made on first use, after any fork, and stopped with the worker."""
 
     def __init__(
-        self, record_late: Callable[[Sequence[Seen]], None], most_in_hand: int = MOST_IN_HAND
+        self,
+        record_late: Callable[[Sequence[Seen]], None],
+        most_quick: int = MOST_QUICK,
+        most_slow: int = MOST_SLOW,
     ) -> None:
         self._record_late = record_late
-        self._late: queue.SimpleQueue[Seen | None] = queue.SimpleQueue()
-        self._most = min(most_in_hand, _files() // FILES_PER_VISIT)
-        self._in_hand = 0
-        self._space = threading.Condition()
+        self._late: queue.SimpleQueue[tuple[Seen, Space] | None] = queue.SimpleQueue()
+        share = _files() / FILES_PER_VISIT / (MOST_QUICK + MOST_SLOW)
+        self._quick, self._slow = (
+            Space(min(most, int(share * most) or 1)) for most in (most_quick, most_slow)
+        )
         self._loop = asyncio.new_event_loop()
         self._is_open = threading.Event()
         self._clients: Clients | None = None
@@ -108,59 +115,47 @@ class Room:
         self._is_open.wait()
 
     @contextmanager
-    def visited(self, dues: Sequence[Due], policies: Policies) -> Iterator[list[Seen]]:
-        """Visit these pairs; give what arrived in time, to be recorded in the block.
+    def visited(
+        self,
+        count: int,
+        load: Callable[[], Sequence[Due]],
+        policies: Policies,
+        *,
+        is_slow: bool = False,
+    ) -> Iterator[list[Seen] | None]:
+        """Load so many pairs once there is room, and visit them; what arrived is recorded in the block.
 
-        The rest is recorded later.
+        Quick ones are waited for as long as patience lasts, slow ones not at all: the rest is
+        recorded as it comes. None where there is no room for slow ones.
         """
-        with self._space:
-            self._space.wait_for(lambda: self._in_hand + len(dues) <= max(self._most, len(dues)))
-            self._in_hand += len(dues)
-        with self._held(self._visit(dues, policies, PATIENCE_S, is_slow=False)) as arrivals:
-            yield arrivals
-
-    @contextmanager
-    def visited_slow(self, dues: Sequence[Due], policies: Policies) -> Iterator[list[Seen] | None]:
-        """Visit pairs that took long the last time: apart from the others, recorded as they come.
-
-        None where there is no room for them: half of it is kept for the quick ones.
-        """
-        with self._space:
-            most = max(self._most // 2, len(dues))
-            has_room = self._space.wait_for(lambda: self._in_hand + len(dues) <= most, PATIENCE_S)
-            self._in_hand += len(dues) if has_room else 0
-        if not has_room:
+        space = self._slow if is_slow else self._quick
+        if not space.take(count, PATIENCE_S if is_slow else None):
             yield None
             return
-        with self._held(self._visit(dues, policies, 0.0, is_slow=True)) as arrivals:
-            yield arrivals
-
-    @contextmanager
-    def _held(self, arrivals: list[Seen]) -> Iterator[list[Seen]]:
+        held = count
         try:
+            dues = load()
+            space.free(count - len(dues))
+            held = len(dues)
+            arrivals = self._visit(dues, policies, space)
+            held = len(arrivals)
             yield arrivals
         finally:
-            self._free(len(arrivals))
+            space.free(held)
 
-    def _visit(
-        self, dues: Sequence[Due], policies: Policies, patience_s: float, *, is_slow: bool
-    ) -> list[Seen]:
+    def _visit(self, dues: Sequence[Due], policies: Policies, space: Space) -> list[Seen]:
         if not dues:
             return []
-        collection = Collection(len(dues), policies, self._late.put)
+        collection = Collection(len(dues), policies, space, self._late.put)
+        is_slow = space is self._slow
         self._loop.call_soon_threadsafe(self._begin, dues, collection, is_slow)
-        return collection.close(patience_s)
-
-    def _free(self, count: int) -> None:
-        with self._space:
-            self._in_hand -= count
-            self._space.notify_all()
+        return collection.close(0.0 if is_slow else PATIENCE_S)
 
     def stop(self, within_s: float = STOP_WITHIN_S) -> None:
         """Let what is under way finish for a moment, then end; what is cut off keeps its lease."""
         deadline = time.monotonic() + within_s
-        with self._space:
-            self._space.wait_for(lambda: self._in_hand == 0, within_s)
+        for space in (self._quick, self._slow):
+            space.wait_until_empty(max(0.0, deadline - time.monotonic()))
         self._loop.call_soon_threadsafe(self._end)
         self._late.put(None)
         for thread in self._threads:
@@ -199,15 +194,15 @@ class Room:
 
     def _judge_all(self) -> None:
         """Judge what was read in one turn of the loop in a row, which halves the cost of each."""
-        read, self._read = self._read, []
-        lost = len(read)
+        read, self._read = self._read[::-1], []
         try:
-            for due, at, reading, collection in read:
+            while read:
+                due, at, reading, collection = read[-1]
                 collection.add(judged(due, at, reading, collection.policies))
-                lost -= 1
+                read.pop()
         finally:
-            if lost:
-                self._free(lost)
+            for *_, collection in read:  # lost to a fault of our own
+                collection.space.free(1)
 
     def _keep_recording(self) -> None:
         """Record latecomers in batches until the room is stopped."""
@@ -223,11 +218,12 @@ class Room:
                     break
                 batch.append(arrival)
             try:
-                self._record_late(batch)
+                self._record_late([seen for seen, _space in batch])
             except Exception:  # the thread's outermost door: the next batch must still be recorded
                 logger.exception("late visits not recorded count=%s", len(batch))
             finally:
-                self._free(len(batch))
+                for _seen, space in batch:
+                    space.free(1)
 
 
 async def read(due: Due, clients: Clients) -> PairReading:
@@ -260,7 +256,7 @@ def _unread(due: Due, why: Missing) -> PairReading:
 def _files() -> int:
     """Raise this process's limit of open files as far as allowed; give what is left for visits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_IN_HAND * FILES_PER_VISIT + FILES_OF_OURS
+    wanted = (MOST_QUICK + MOST_SLOW) * FILES_PER_VISIT + FILES_OF_OURS
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

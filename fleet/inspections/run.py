@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cache
 from threading import Lock, Semaphore
 
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from fleet.inspections.blind import is_alone_blind
 from fleet.inspections.judge import Seen
-from fleet.inspections.load import Token, load
+from fleet.inspections.load import Due, Token, load
 from fleet.inspections.record import record
 from fleet.inspections.room import Room
 from fleet.inspections.schedule import release
@@ -31,21 +32,18 @@ def inspect(tokens: Sequence[Token], *, is_slow: bool = False) -> int:
     if is_alone_blind():
         release((target_id, claim) for target_id, claim, _bits in tokens)
         return 0
-    if is_slow:
-        return _inspect_slow(tokens)
-    with (
-        _in_work,
-        room().visited(load(tokens, timezone.now()), terms().policies) as seen,
-    ):
-        return record_visits(seen)
+    with nullcontext() if is_slow else _in_work:
+        return _inspect(tokens, is_slow=is_slow)
 
 
-def _inspect_slow(tokens: Sequence[Token]) -> int:
-    dues = load(tokens, timezone.now())
-    with room().visited_slow(dues, terms().policies) as seen:
+def _inspect(tokens: Sequence[Token], *, is_slow: bool) -> int:
+    def due() -> Sequence[Due]:
+        return load(tokens, timezone.now())
+
+    with room().visited(len(tokens), due, terms().policies, is_slow=is_slow) as seen:
         if seen is None:
-            logger.warning("too many slow visits in hand: count=%s given back", len(dues))
-            release((due.target_id, due.claim) for due in dues)
+            logger.warning("too many slow visits in hand: count=%s given back", len(tokens))
+            release((target_id, claim) for target_id, claim, _bits in tokens)
             return 0
         return record_visits(seen)
 

@@ -1,6 +1,7 @@
 """How many visits does a worker hold at once, and until when?"""
 
 import queue
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -19,10 +20,22 @@ def late() -> queue.SimpleQueue[list[Seen]]:
 
 
 @pytest.fixture
-def room(late) -> Iterator[Room]:
-    """A room for four visits, two of them slow ones, that only gathers what comes late."""
-    made = Room(late.put, most_in_hand=4)
+def gate() -> threading.Event:
+    """Until it is set, nothing that comes late is recorded."""
+    return threading.Event()
+
+
+@pytest.fixture
+def room(late, gate) -> Iterator[Room]:
+    """A room for two quick visits and two slow ones, that only gathers what comes late."""
+
+    def record_late(batch):
+        gate.wait(30)
+        late.put(batch)
+
+    made = Room(record_late, most_quick=2, most_slow=2)
     yield made
+    gate.set()
     made.stop()
 
 
@@ -32,20 +45,49 @@ def dues(db):
     return claimed(NOW)
 
 
-def test_a_visit_is_in_hand_until_it_is_recorded(room, dues):
-    with room.visited(dues[:2], terms().policies) as seen:
-        assert {one.due.target_id for one in seen} == {one.target_id for one in dues[:2]}
-        with room.visited_slow(dues[2:], terms().policies) as slow:
-            assert slow is None
-
-    with room.visited_slow(dues[2:], terms().policies) as slow:
-        assert slow is not None
+def visited(room, dues, **what):
+    return room.visited(len(dues), lambda: dues, terms().policies, **what)
 
 
-def test_what_came_late_is_in_hand_until_it_is_recorded(room, late, dues):
-    for _ in range(3):
-        with room.visited_slow(dues[:2], terms().policies) as seen:
-            assert seen is not None
-        count = len(seen)
-        while count < 2:
-            count += len(late.get(timeout=5))
+def test_what_is_quick_is_waited_for_and_what_is_slow_comes_late(room, late, gate, dues):
+    gate.set()
+    with visited(room, dues[:2]) as quick, visited(room, dues[2:], is_slow=True) as slow:
+        came = [one.due.target_id for one in (*quick, *slow)]
+
+    assert len(quick) == 2
+    while len(came) < len(dues):
+        came += [one.due.target_id for one in late.get(timeout=30)]
+    assert sorted(came) == sorted(one.target_id for one in dues)
+
+
+def test_a_visit_is_in_hand_until_it_is_recorded(room, gate, dues):
+    with (
+        visited(room, dues[:2], is_slow=True) as first,
+        visited(room, dues[2:], is_slow=True) as second,
+    ):
+        assert first is not None
+        assert second is None
+    gate.set()
+
+    with visited(room, dues[2:], is_slow=True) as third:
+        assert third is not None
+
+
+def test_nothing_is_loaded_where_there_is_no_room(room, dues):
+    def load():
+        raise AssertionError("loaded")
+
+    with (
+        visited(room, dues[:2], is_slow=True),
+        room.visited(1, load, terms().policies, is_slow=True) as seen,
+    ):
+        assert seen is None
+
+
+def test_claims_that_are_spent_take_no_room(room, dues):
+    with (
+        room.visited(2, list, terms().policies, is_slow=True) as none_due,
+        visited(room, dues[2:], is_slow=True) as seen,
+    ):
+        assert none_due == []
+        assert seen is not None

@@ -38,8 +38,8 @@ class Command(BaseCommand):
         now = timezone.now()
         ensure_schedule(now)
         try:
-            dues = load([(pair.pk, claim_pair(pair.pk, now), ALL_BITS)], now)
-            with room().visited(dues, terms().policies) as seen:
+            token = (pair.pk, claim_pair(pair.pk, now), ALL_BITS)
+            with room().visited(1, lambda: load([token], now), terms().policies) as seen:
                 if not seen:
                     raise CommandError(
                         f"{pair}: the visit was not over in time; a worker has the pair."
