@@ -326,4 +326,4 @@ def told(error: ScratchEnded) -> tuple[str, str, str]:
         if line:
             said = line.partition(words)[1] + line.partition(words)[2]
             return outcome, reason, f"{error}: {said[:200].strip()}"
-    return Outcome.NOT_DONE, "undetermined", f"{error}, and does not say why"
+    return Outcome.NOT_DONE, "undetermined", f"{error}; its log does not say why"

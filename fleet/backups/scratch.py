@@ -226,7 +226,10 @@ def _options(reader: Reader, folder: Path, dump: int, memory_bytes: int) -> list
 
 
 SIGNALS: Final = MappingProxyType(
-    {signal.SIGXCPU: "it took too much CPU time", signal.SIGKILL: "it was killed: out of memory?"}
+    {
+        signal.SIGXCPU: "it took too much CPU time",
+        signal.SIGKILL: "it was killed, most often for want of memory",
+    }
 )
 
 
