@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -24,25 +24,13 @@ FROM backups_artefact a JOIN backups_backupsource s ON s.id = a.source_id
 WHERE s.is_enabled AND a.state = ANY(%(good)s)
     AND a.stored_at > %(now)s - %(days)s * greatest(s.interval_s, 86400) * interval '1 s'
     AND coalesce(a.size_bytes, a.stored_bytes) IS NOT NULL
-    AND (%(is_all)s OR a.source_id = ANY(%(source_ids)s))
 GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 
-def sizes(
-    now: datetime, source_ids: Collection[int] = ()
-) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Give each enabled source's days (counted from 1970) with the bytes of the largest good copy.
-
-    No ids: of all sources. One query.
-    """
-    params: dict[str, Any] = {
-        "good": [str(state) for state in GOOD],
-        "now": now,
-        "days": MOST_DAYS,
-        "is_all": not source_ids,
-        "source_ids": list(source_ids),
-    }
+def sizes(now: datetime) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Give each enabled source's days (counted from 1970) with the bytes of the largest good copy."""
+    params: dict[str, Any] = {"good": [str(state) for state in GOOD], "now": now, "days": MOST_DAYS}
     with connection.cursor() as cursor:
         cursor.execute(SIZES, params)
         rows = cursor.fetchall()

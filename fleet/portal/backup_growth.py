@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import nlargest
-from typing import Final
+from typing import Any, Final
 
-from checks.growth import Growth, growth
-from checks.missing import Missing
-from fleet.backups.growth import sizes
-from fleet.backups.models import BackupSource
+from django.db.models import Case, Count, F, FloatField, QuerySet, Sum, Value, When
+from django.db.models.functions import Ceil, Greatest
+
+from checks.growth import Growth
+from fleet.backups.models import BackupSource, CopyGrowth
 from fleet.portal import addresses
 from fleet.portal.scoped_admin import Rows
 from fleet.registry.models import Target, Tenant
@@ -22,22 +21,7 @@ AHEAD_DAYS: Final = 30
 # A line that ended longer ago, in intervals of its source, foretells nothing.
 STALE_TIMES: Final = 3
 SHOWN: Final = 8
-COLUMNS: Final = (
-    "label",
-    "interval_s",
-    *(
-        f"growth__{name}"
-        for name in (
-            "days_count",
-            "last_day",
-            "newest_bytes",
-            "level_bytes",
-            "slope_bytes",
-            "low_bytes",
-            "high_bytes",
-        )
-    ),
-)
+NONE, STALE, YOUNG, STEADY, GROWING = "none", "stale", "young", "steady", "growing"
 
 
 @dataclass(frozen=True)
@@ -48,27 +32,11 @@ class Copies:
     """
 
     label: str
-    interval_s: int
-    days_count: int
-    newest_bytes: int | None
-    age_days: int
-    growth: Growth | None
-
-    @property
-    def state(self) -> str:
-        """Give the word for it: "none", "stale", "young", "steady" or "growing"."""
-        if self.newest_bytes is None:
-            return "none"
-        if self.age_days > STALE_TIMES * max(1, -(-self.interval_s // DAY_S)):
-            return "stale"
-        if self.growth is None:
-            return "young"
-        return "growing" if self.growth.is_steady else "steady"
-
-    @property
-    def slope_bytes(self) -> float:
-        """Give the growth a day, in bytes; 0 where these days show none."""
-        return self.growth.slope_bytes if self.growth and self.state == "growing" else 0
+    state: str
+    days_count: int = 0
+    newest_bytes: int | None = None
+    age_days: int = 0
+    growth: Growth | None = None
 
     @property
     def likely_bytes(self) -> float | None:
@@ -86,7 +54,7 @@ class Copies:
         return self._later(self.growth.high_bytes) if self.growth else None
 
     def _later(self, slope_bytes: float) -> float | None:
-        if self.growth is None or self.state != "growing":
+        if self.growth is None or self.state != GROWING:
             return None
         return self.growth.level_bytes + slope_bytes * (self.age_days + AHEAD_DAYS)
 
@@ -97,7 +65,6 @@ class Grown:
 
     target_id: int
     name: str
-    tenant: str
     copies: Copies
 
     @property
@@ -111,67 +78,93 @@ class FleetCopies:
     """All sources that are on: those that grow, fastest first, how many of the rest, and the sums."""
 
     fastest: list[Grown]
-    sources_count: int
-    counts: Mapping[str, int]  # by Copies.state
+    counts: Mapping[str, int]  # by state
     newest_bytes: int  # one copy of each source
     later_bytes: float  # the same in AHEAD_DAYS
 
+    @property
+    def sources_count(self) -> int:
+        """How many sources were asked."""
+        return sum(self.counts.values())
+
 
 def of_sources(sources: Iterable[BackupSource], now: datetime) -> list[Copies]:
-    """Give the forecast of each source that is on, by its copies so far. One query."""
-    enabled = [one for one in sources if one.is_enabled]
-    found = dict(sizes(now, [one.pk for one in enabled])) if enabled else {}
-    return [_copies(one, found.get(one.pk, []), now) for one in enabled]
-
-
-def _copies(source: BackupSource, days: list[tuple[int, int]], now: datetime) -> Copies:
-    line = growth(days)
-    last_day, newest = days[-1] if days else (0, None)
-    return Copies(
-        source.label,
-        source.interval_s,
-        len(days),
-        newest,
-        _today(now) - last_day,
-        None if isinstance(line, Missing) else line,
-    )
+    """Give the forecast of each source that is on, joined with its growth: no query."""
+    return [_copies(one, now) for one in sources if one.is_enabled]
 
 
 def of_fleet(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetCopies:
-    """Give those that grow fastest by the lines that were drawn last, and count the rest. Two queries."""
+    """Give those that grow fastest, and count the rest. Two queries."""
     sources = rows.of(BackupSource).filter(is_enabled=True, target__state=Target.State.ACTIVE)
     if tenant is not None:
         sources = sources.filter(target__tenant=tenant)
-    found = {pk: _drawn(now, *columns) for pk, *columns in sources.values_list("pk", *COLUMNS)}
-    growing = [pk for pk, one in found.items() if one.state == "growing"]
-    first = nlargest(SHOWN, growing, key=lambda pk: found[pk].slope_bytes)
-    named = sources.filter(pk__in=first).values_list(
-        "pk", "target_id", "target__name", "target__tenant__name"
+    judged = _judged(sources, now)
+    later = F("growth__level_bytes") + F("growth__slope_bytes") * (F("age_days") + AHEAD_DAYS)
+    counted: Any = (
+        judged.order_by()
+        .values("judged")
+        .annotate(
+            count=Count("pk"),
+            newest=Sum("growth__newest_bytes"),
+            later=Sum(
+                Case(
+                    When(judged=GROWING, then=later),
+                    default="growth__newest_bytes",
+                    output_field=FloatField(),
+                )
+            ),
+        )
     )
-    lines = {pk: Grown(target_id, name, whose, found[pk]) for pk, target_id, name, whose in named}
+    found = list(counted.values_list("judged", "count", "newest", "later"))
+    fastest = judged.filter(judged=GROWING).select_related("growth", "target")
     return FleetCopies(
-        fastest=[lines[pk] for pk in first],
-        sources_count=len(found),
-        counts=dict(Counter(one.state for one in found.values())),
-        newest_bytes=sum(one.newest_bytes or 0 for one in found.values()),
-        later_bytes=sum(one.likely_bytes or one.newest_bytes or 0 for one in found.values()),
+        [
+            Grown(one.target_id, one.target.name, _copies(one, now))
+            for one in fastest.order_by("-growth__slope_bytes", "pk")[:SHOWN]
+        ],
+        {state: count for state, count, _newest, _later in found},
+        sum(newest or 0 for _state, _count, newest, _later in found),
+        sum(later or 0 for _state, _count, _newest, later in found),
     )
 
 
-def _drawn(
-    now: datetime,
-    label: str,
-    interval_s: int,
-    days_count: int | None,
-    last_day: int | None,
-    newest_bytes: int | None,
-    *line: float | None,
-) -> Copies:
-    """Put together what was kept of a source."""
-    numbers = [one for one in line if one is not None]
-    drawn = Growth(days_count or 0, last_day or 0, *numbers) if len(numbers) == len(line) else None
-    age_days = _today(now) - (last_day or 0)
-    return Copies(label, interval_s, days_count or 0, newest_bytes, age_days, drawn)
+def _judged(sources: QuerySet[BackupSource], now: datetime) -> Any:
+    """Say of each source what _state says of one."""
+    most_days = STALE_TIMES * Greatest(1.0, Ceil(F("interval_s") / float(DAY_S)))
+    aged = sources.annotate(age_days=Value(_today(now)) - F("growth__last_day"))
+    return aged.annotate(
+        judged=Case(
+            When(growth__isnull=True, then=Value(NONE)),
+            When(age_days__gt=most_days, then=Value(STALE)),
+            When(growth__low_bytes__isnull=True, then=Value(YOUNG)),
+            When(growth__low_bytes__gt=0, then=Value(GROWING)),
+            default=Value(STEADY),
+        )
+    )
+
+
+def _copies(source: BackupSource, now: datetime) -> Copies:
+    row: CopyGrowth | None = getattr(source, "growth", None)
+    if row is None:
+        return Copies(source.label, NONE)
+    line, age_days = _line(row), _today(now) - row.last_day
+    state = _state(source, line, age_days)
+    return Copies(source.label, state, row.days_count, row.newest_bytes, age_days, line)
+
+
+def _line(row: CopyGrowth) -> Growth | None:
+    level, slope, low, high = row.level_bytes, row.slope_bytes, row.low_bytes, row.high_bytes
+    if level is None or slope is None or low is None or high is None:
+        return None
+    return Growth(row.days_count, row.last_day, level, slope, low, high)
+
+
+def _state(source: BackupSource, line: Growth | None, age_days: int) -> str:
+    if age_days > STALE_TIMES * max(1, -(-source.interval_s // DAY_S)):
+        return STALE
+    if line is None:
+        return YOUNG
+    return GROWING if line.is_steady else STEADY
 
 
 def _today(now: datetime) -> int:

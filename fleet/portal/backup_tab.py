@@ -110,7 +110,9 @@ def body(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponse:
 
 def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
     """Give all that the tab shows, in eight queries."""
-    sources = list(rows.of(BackupSource).filter(target=pair.pk).order_by("label"))
+    sources = list(
+        rows.of(BackupSource).filter(target=pair.pk).select_related("growth").order_by("label")
+    )
     copies = _copies(rows, pair)
     drills = list(
         rows.of(Drill)

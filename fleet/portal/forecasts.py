@@ -30,7 +30,7 @@ from fleet.portal.forecast import FAR_DAYS, FORECAST, Forecast, forecast
 from fleet.portal.kept import kept
 from fleet.portal.over_time import frame, tenant_of, title
 from fleet.portal.scoped_admin import Rows, page, scoped_view
-from fleet.registry.models import Target, Tenant
+from fleet.registry.models import Pair, Target, Tenant
 from fleet.registry.policies import FLEET
 
 A_PAGE, MOST = 50, 200
@@ -135,10 +135,15 @@ def of_pair(request: HttpRequest, rows: Rows, target_id: int) -> HttpResponse:
         "unsure": verdict.message if verdict and is_unsure else "",
         "least_days": LEAST_DAYS,
         "least_mailboxes": LEAST_MAILBOXES,
-        "copies": backup_growth.of_sources(rows.of(BackupSource).filter(target=pair.pk), now),
+        "copies": backup_growth.of_sources(_sources(rows, pair), now),
         "ahead_days": backup_growth.AHEAD_DAYS,
     }
     return render(request, "portal/pairs/forecast.html", values)
+
+
+def _sources(rows: Rows, pair: Pair) -> QuerySet[BackupSource]:
+    found = rows.of(BackupSource).filter(target=pair.pk).select_related("growth")
+    return found.order_by("label")
 
 
 def fleet_forecast(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetForecast:

@@ -9,6 +9,7 @@ from math import inf
 from typing import Any, Final
 
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -137,7 +138,7 @@ def _backups(
         good.filter(Q(stored_at__gte=since) | Q(pk__in=before)).values_list(
             "content_at",
             "stored_at",
-            "size_bytes",
+            Coalesce("size_bytes", "stored_bytes"),
             "gone_at",
             "source__label",
             "source__interval_s",

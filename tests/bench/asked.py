@@ -16,6 +16,7 @@ from fleet.inspections.dryrun import run_dry
 from fleet.inspections.models import DryRun
 from fleet.people.models import User
 from fleet.portal import addresses
+from fleet.portal.ranges import RANGES
 from fleet.registry.models import PolicyVersion, Target, Tenant, Worker
 
 PAIRS, FINDINGS = "/admin/registry/pair/", "/admin/findings/finding/"
@@ -112,8 +113,7 @@ def _one_pair() -> dict[str, str]:
     return {
         "pair": f"{url}/change/",
         "pair_body": f"{url}/body/",
-        "pair_trend_24h": f"{url}/trend/?range=24h",
-        "pair_trend_7d": f"{url}/trend/?range=7d",
+        **{f"pair_trend_{one.name}": f"{url}/trend/?range={one.name}" for one in RANGES},
         "pair_trend_table": f"{url}/trend/rtt/?range=7d",
         "pair_forecast": f"{url}/forecast/",
         "pair_evidence": f"{url}/evidence/",
@@ -127,9 +127,13 @@ def _one_pair() -> dict[str, str]:
 
 def _trends() -> dict[str, str]:
     tenant = _largest_tenant().pk
+    then = f"at={(timezone.now() - WEEK):%Y-%m-%dT%H:%M}"
     return {
         "trends": TRENDS,
+        "trends_since_24h": f"{TRENDS}?since=24h",
+        "trends_since_30d": f"{TRENDS}?since=30d",
         "trends_of_tenant": f"{TRENDS}?tenant={tenant}",
+        "trends_data_30d": f"{TRENDS}data/?range=30d",
         "trends_data_90d": f"{TRENDS}data/?range=90d",
         "trends_data_2y": f"{TRENDS}data/?range=2y",
         "trends_data_of_tenant": f"{TRENDS}data/?range=2y&tenant={tenant}",
@@ -138,7 +142,8 @@ def _trends() -> dict[str, str]:
         "spread_of_tenant": f"{TRENDS}spread/?tenant={tenant}",
         "pairs_of_a_bar": f"{PAIRS}?memory=40-60&state=active",
         "forecasts": f"{TRENDS}forecasts/",
-        "past_instant": f"{TRENDS}instant/?tenant={tenant}&at={(timezone.now() - WEEK):%Y-%m-%dT%H:%M}",
+        "past_instant": f"{TRENDS}instant/?tenant={tenant}&{then}",
+        "past_instant_of_pair": f"{TRENDS}instant/?pair={Target.objects.latest('pk').pk}&{then}",
         "forecasts_of_tenant": f"{TRENDS}forecasts/?tenant={tenant}",
         "trends_table": f"{TRENDS}severities/table/?range=2y",
     }

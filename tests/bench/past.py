@@ -15,6 +15,7 @@ from django.db import connection
 
 from checks.catalog import RULES
 from checks.remedy import title
+from fleet.backups.growth import keep_growth as growth_of_copies
 from fleet.history import ordering, partitions, rollup
 from fleet.history.growth import keep_growth
 from fleet.history.models import RolledDay, Visit
@@ -77,11 +78,13 @@ def tell(now: datetime) -> None:
     """Write down what follows from findings and states, once all are there; let the planner know it all."""
     _transitions()
     _scores(now)
+    _copies(now)
     _run(
         "UPDATE registry_historicaltarget SET history_date = history_date - interval '90 days'"
         " WHERE history_type = '+'"
     )
     keep_growth()
+    growth_of_copies(now)
     _run("ANALYZE")
 
 
@@ -222,6 +225,30 @@ def _days(now: datetime, count: int) -> list[datetime]:
     """Give the beginnings of today and the days before, newest first."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return [today - timedelta(days=back) for back in range(count + 1)]
+
+
+def _copies(now: datetime) -> None:
+    """Tell of a copy a night of every pair, as a backup job does: nothing is looked at or pulled."""
+    _run(
+        "INSERT INTO backups_backupsource (target_id, kind, label, is_enabled, interval_s, grace_s,"
+        "  folder, name_pattern, endpoint, region, bucket, prefix, access_key, secret_key, pull_user,"
+        "  pull_password, destination, keep_hourly, keep_daily, keep_weekly, keep_monthly,"
+        "  last_reason, last_text, next_due_at, created_at)"
+        " SELECT id, 'heartbeat', 'nightly', true, 86400, 10800, '', '', '', '', '', '', '', '', '',"
+        "  '', 'directory', 0, 7, 4, 6, '', '', %(now)s + interval '7 days',"
+        "  %(now)s - interval '90 days' FROM registry_target",
+        now=now,
+    )
+    _run(
+        "INSERT INTO backups_artefact (source_id, key, version, state, reason, text, seen_at,"
+        "  content_at, stored_at, stored_bytes, sha256, wrapping, magic, server_version, keys)"
+        " SELECT s.id, 'night-' || n, '', 'reported', '', '', v.at, v.at, v.at,"
+        "  (40e6 + s.target_id %% 100 * 1e5 - n * (s.target_id %% 7) * 2e4 + random() * 1e5)::bigint,"
+        "  '', '', '', '', '{}'"
+        " FROM backups_backupsource s, generate_series(0, 29) n, LATERAL ("
+        "  SELECT %(now)s - n * interval '1 day' - interval '2 hours' AS at) v",
+        now=now,
+    )
 
 
 def _scores(now: datetime) -> None:

@@ -34,7 +34,6 @@ def test_days_hold_their_largest_good_copy_whether_it_is_gone_or_not():
     make_artefact(off, at=NOW)
 
     assert list(sizes(NOW)) == [(source.pk, [(TODAY - 1, 30), (TODAY, 20)])]
-    assert list(sizes(NOW, [off.pk])) == []
 
 
 def test_a_weekly_source_is_read_as_many_weeks_back():

@@ -6,10 +6,12 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from checks.growth import Growth
 from fleet.backups.growth import keep_growth
+from fleet.backups.models import BackupSource, CopyGrowth
 from fleet.inspections.terms import forget
-from fleet.portal.backup_growth import Copies
+from fleet.portal.backup_growth import of_fleet, of_sources
+from fleet.portal.scoped_admin import Rows
+from fleet.registry.scoping import EVERYTHING
 from tests.fleet.backups.sources import make_artefact, make_source
 from tests.fleet.factories import make_pair, make_person, make_state
 
@@ -41,28 +43,51 @@ def text(answer) -> str:
     return " ".join(answer.content.decode().replace("\u202f", " ").split())
 
 
-LINE = Growth(20, 20_000, 500, 10, 5, 20)
-FLAT = Growth(20, 20_000, 500, 10, 0, 20)
+LINE = {"level_bytes": 500, "slope_bytes": 10, "low_bytes": 5, "high_bytes": 20}
+FLAT = LINE | {"low_bytes": 0}
+LATER = ("least_bytes", "likely_bytes", "most_bytes")
 
 
 @pytest.mark.parametrize(
-    ("newest", "age_days", "interval_s", "line", "state", "later"),
+    ("age_days", "interval_s", "line", "state", "later"),
     [
-        (None, 0, 86_400, None, "none", (None, None, None)),
-        (500, 0, 86_400, None, "young", (None, None, None)),
-        (500, 0, 86_400, FLAT, "steady", (None, None, None)),
-        (500, 0, 86_400, LINE, "growing", (650, 800, 1100)),
-        (500, 3, 86_400, LINE, "growing", (665, 830, 1160)),
-        (500, 4, 86_400, LINE, "stale", (None, None, None)),
-        (500, 21, 7 * 86_400, LINE, "growing", (755, 1010, 1520)),
-        (500, 22, 7 * 86_400, LINE, "stale", (None, None, None)),
+        (None, 86_400, {}, "none", (None, None, None)),
+        (0, 86_400, {}, "young", (None, None, None)),
+        (0, 86_400, FLAT, "steady", (None, None, None)),
+        (0, 86_400, LINE, "growing", (650, 800, 1100)),
+        (3, 3600, LINE, "growing", (665, 830, 1160)),
+        (4, 86_400, LINE, "stale", (None, None, None)),
+        (6, 86_401, LINE, "growing", (680, 860, 1220)),
+        (7, 86_401, LINE, "stale", (None, None, None)),
     ],
 )
-def test_what_is_foretold_of_a_source(newest, age_days, interval_s, line, state, later):
-    found = Copies("nightly", interval_s, 20, newest, age_days, line)
+def test_a_pair_and_the_fleet_foretell_the_same_of_a_source(
+    operator, age_days, interval_s, line, state, later
+):
+    now = timezone.now()
+    source = make_source(make_pair(), interval_s=interval_s)
+    if age_days is not None:
+        last_day = int(now.timestamp() // 86_400) - age_days
+        CopyGrowth.objects.create(
+            source=source,
+            made_of=now.date(),
+            days_count=20,
+            last_day=last_day,
+            newest_bytes=500,
+            **line,
+        )
 
-    assert found.state == state
-    assert (found.least_bytes, found.likely_bytes, found.most_bytes) == later
+    (found,) = of_sources(BackupSource.objects.select_related("growth"), now)
+    fleet = of_fleet(Rows(EVERYTHING, EVERYTHING), None, now)
+
+    assert (found.state, *(getattr(found, name) for name in LATER)) == (state, *later)
+    newest = 0 if age_days is None else 500
+    assert (fleet.counts, fleet.newest_bytes, fleet.later_bytes) == (
+        {state: 1},
+        newest,
+        later[1] or newest,
+    )
+    assert [one.copies for one in fleet.fastest] == ([found] if state == "growing" else [])
 
 
 def test_the_pair_tells_of_each_source(operator):
@@ -74,6 +99,7 @@ def test_the_pair_tells_of_each_source(operator):
     copies(pair, 500, 10, ago=9, label="d-gone")
     make_source(pair, label="e-empty")
     make_source(pair, label="f-off", is_enabled=False)
+    keep_growth(timezone.now())
 
     for address in ("forecast/", "backups/"):
         said = text(operator.get(f"/admin/registry/pair/{pair.pk}/{address}"))
@@ -82,9 +108,9 @@ def test_the_pair_tells_of_each_source(operator):
         assert "(800 MiB to 800 MiB); 500 MiB now, 10 MiB more a day" in said
         assert "500 MiB, <b>not growing</b>" in said
         assert "as far as 20 days with a copy show" in said
-        assert "no forecast yet: 5 of 14 days with a copy that show a trend" in said
+        assert "no forecast yet: 5 of 14 days with a copy, which show a trend" in said
         assert "9 days ago; no copy since, so no forecast" in said
-        assert "no good copy with a size yet" in said
+        assert "no size of a good copy known by last night" in said
 
 
 def test_the_fleet_lists_what_grows_fastest_and_counts_the_rest(
