@@ -16,7 +16,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fleet.backups.models import Artefact, BackupSource, Drill, DrillPlan
+from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
+from fleet.portal.backup_words import BAD
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Target
 
@@ -24,6 +26,7 @@ PER_PAGE: Final = 50
 PROVEN_FOR: Final = timedelta(days=30)
 DAY: Final = timedelta(days=1)
 FORECAST_DAYS: Final = 30
+TOLD_OF_BAD: Final = ("backup.intact", "backup.size")  # the rules that judge such copies
 # What ?view= shows, in the order of the chips.
 VIEWS: Final = {
     "unproven": gettext_lazy("No proven backup"),
@@ -58,11 +61,7 @@ def show(request: HttpRequest, rows: Rows) -> HttpResponse:
         "unproven": _unproven(rows, active, now),
         "oldest": _oldest(rows, active),
         "drills": _drills_due(rows, now),
-        "trouble": rows.of(BackupSource)
-        .filter(Q(is_enabled=True) | Q(is_on_trial=True), target__state=Target.State.ACTIVE)
-        .exclude(last_reason="")
-        .select_related("target__tenant")
-        .order_by("last_ok_at", "pk"),
+        "trouble": _in_trouble(rows),
     }
     counts = {name: found.order_by().count() for name, found in lists.items()}
     pages = Paginator(lists[view], PER_PAGE)
@@ -106,6 +105,27 @@ def _oldest(rows: Rows, active: Any) -> Any:
     """Give the pairs with a copy, the oldest first."""
     dated = rows.of(PairState).filter(last_backup_at__isnull=False).values("target_id")
     return _told(rows, active.filter(pk__in=dated)).order_by("pair_state__last_backup_at", "name")
+
+
+def _in_trouble(rows: Rows) -> Any:
+    """Give the sources whose last look or job failed, and those whose newest copy is bad.
+
+    The latter are looked for among pairs with a finding about it, so that few copies are read.
+    """
+    looked_at = rows.of(Artefact).filter(source=OuterRef("pk"), gone_at=None)
+    newest = looked_at.exclude(state=Artefact.State.SEEN).order_by("-stored_at")
+    found = rows.of(Finding).filter(rule_id__in=TOLD_OF_BAD, state=Finding.State.OPEN)
+    is_bad = Q(target__in=found.values("target"), newest_state__in=BAD)
+    sources = rows.of(BackupSource).annotate(
+        newest_state=Subquery(newest.values("state")[:1]),
+        newest_text=Subquery(newest.values("text")[:1]),
+    )
+    return (
+        sources.filter(Q(is_enabled=True) | Q(is_on_trial=True), ~Q(last_reason="") | is_bad)
+        .filter(target__state=Target.State.ACTIVE)
+        .select_related("target__tenant")
+        .order_by("last_ok_at", "pk")
+    )
 
 
 def _drills_due(rows: Rows, now: datetime) -> Any:

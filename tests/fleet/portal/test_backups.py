@@ -14,7 +14,7 @@ from fleet.backups.packing import Packer
 from fleet.registry.sealed import ring_keys
 from tests.fleet.backups.dumps import dump
 from tests.fleet.backups.sources import make_artefact, make_drill, make_proven, make_source
-from tests.fleet.factories import make_pair, make_person, make_state
+from tests.fleet.factories import make_finding, make_pair, make_person, make_state
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -277,6 +277,19 @@ def test_the_fleets_page_lists_each_view(operator, now, view, django_assert_max_
         said = text(operator.get(f"/admin/backups/?view={view}"))
 
     assert ("pair-3" in said) is (view != "drills")
+
+
+def test_a_source_whose_newest_copy_is_bad_is_in_trouble(operator, pair, now):
+    source, whole = make_source(pair, label="nightly"), make_source(pair, label="hourly")
+    make_artefact(source, at=now - 2 * HOUR)
+    make_artefact(source, at=now - HOUR, state="corrupt", text="its checksum is wrong")
+    make_artefact(whole, at=now)
+    make_finding(pair, "backup.intact", now=now)
+
+    page = operator.get("/admin/backups/?view=trouble")
+
+    assert [one.label for one in page.context["shown"]] == ["nightly"]
+    assert "its checksum is wrong" in text(page)
 
 
 def test_a_pair_whose_restore_was_proven_is_not_on_the_list(operator, pair, now):
