@@ -18,8 +18,10 @@ from fleet.registry.arrays import array_text, rows_of
 LEASE: Final = timedelta(seconds=60)
 WORKER_SEEN: Final = timedelta(seconds=60)
 # A cadence due within this rides along, for a visit costs more than a cadence; and so does a pair
-# where a message has room, for a message costs its statements.
+# where a message has room, for a message costs its statements: early by a tenth of its interval at
+# the most, or the same instant would be due again.
 RIDES_ALONG: Final = timedelta(seconds=5)
+EARLY_RATIO: Final = 0.1
 STATES_AT_ONCE: Final = 1000
 _DUE: Final = ", ".join(f"{cadence.value}_due_at" for cadence in VISITED)
 
@@ -110,7 +112,7 @@ _IS_DUE: Final = """CASE WHEN p.recorded_claim = s.claim THEN s.next_due_at <= %
                ELSE s.lease_until IS NULL OR s.lease_until <= %(now)s END"""
 # Who is asked again to confirm a fault is not asked early: the looks are to lie 10 s apart.
 _IS_SOON_DUE: Final = f"""(({_IS_DUE}) OR p.recorded_claim = s.claim AND p.pending_count = 0
-               AND s.next_due_at <= %(soon)s)"""
+               AND s.next_due_at <= %(early)s)"""
 _IS_OUT: Final = "p.recorded_claim < s.claim AND coalesce(s.lease_until > %(now)s, false)"
 CLAIM: Final = f"""
 WITH workers AS (
@@ -181,6 +183,7 @@ def claim_due(
         "seen": now - WORKER_SEEN,
         "lease": now + LEASE,
         "soon": now + RIDES_ALONG,
+        "early": now + min(RIDES_ALONG, EARLY_RATIO * _shortest()),
         "every_ms": _every_ms(""),
         "engines": list(every_ms),
         "engines_every_ms": [array_text(each) for each in every_ms.values()],
@@ -190,6 +193,10 @@ def claim_due(
         "slow_out": most_out.slow,
     }
     return [Claim(*row) for row in rows_of(CLAIM, params)]
+
+
+def _shortest() -> timedelta:
+    return timedelta(seconds=min(min(every.values()) for every in terms().seconds.values()))
 
 
 def _every_ms(engine: str) -> list[int]:

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from checks.rule import Cadence
+from fleet.inspections import terms
 from fleet.inspections.cadences import ALL_BITS, from_bits
 from fleet.inspections.models import PairSchedule, PairState
 from fleet.inspections.schedule import (
@@ -341,6 +342,27 @@ def test_a_message_with_room_takes_along_what_is_due_within_five_seconds():
     assert ids(claims) == [due.pk, soon.pk]
     done(claims)
     assert claim_due(NOW + MINUTE + 5 * SECOND, 10, fill=10) == []
+
+
+@pytest.fixture
+def every_ten_seconds():
+    intervals = {"default": {"health": 10, "latency": 10}}
+    FleetSettings.objects.update_or_create(id=1, defaults={"intervals": intervals})
+    terms.forget()
+    yield
+    terms.forget()
+
+
+@pytest.mark.usefixtures("every_ten_seconds")
+def test_nobody_comes_earlier_than_a_tenth_of_the_shortest_interval():
+    due, soon, later = make_pairs(3)
+    done(claim_due(NOW, 10))
+    due_since(due, NOW + MINUTE)
+    due_since(soon, NOW + MINUTE + SECOND)
+    due_since(later, NOW + MINUTE + 1.001 * SECOND)
+    seen(NOW + MINUTE)
+
+    assert ids(claim_due(NOW + MINUTE, 10, fill=10)) == [due.pk, soon.pk]
 
 
 @pytest.mark.parametrize(("fill", "count"), [(1, 3), (2, 4), (3, 3), (4, 4), (5, 5), (7, 6)])
