@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from fleet.history.models import (
     ComplianceDay,
+    FleetHour,
     LampMove,
     MailboxUse,
     MemoryGrowth,
+    ScoreDay,
     Visit,
     VisitDay,
     VisitHour,
@@ -84,4 +86,7 @@ def remove() -> int:
     remove_copies(ids)
     targets.delete()
     Tenant.objects.filter(is_demo=True).delete()
+    if not Target.objects.exists():  # then the fleet's own figures were the demo's
+        for fleets in (ScoreDay, FleetHour):
+            fleets.objects.all().delete()
     return len(ids)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fleet.backups.models import Artefact, BackupSource, DrillPlan
-from fleet.history.models import Visit
+from fleet.history.models import ScoreDay, Visit
 from fleet.inspections.demo import register, remove
 from fleet.registry.models import Pair, Target, Tenant
 from fleet.registry.sealed import reveal
@@ -98,3 +98,18 @@ def test_removing_leaves_what_is_not_of_the_demo():
     assert list(Target.objects.all()) == [kept]
     assert list(Tenant.objects.all()) == [own]
     assert not Visit.objects.filter(at__gt=datetime(2000, 1, 1, tzinfo=UTC)).exists()
+
+
+@pytest.mark.parametrize(("has_own", "left"), [(False, 0), (True, 1)])
+def test_scores_of_the_fleet_go_where_it_was_the_demo_alone(has_own, left):
+    register([ENTRY], NOW)
+    counts = ("pairs", "compliant", "at_risk", "non_compliant", "unverified", "raw_compliant")
+    values = {f"{name}_count": 0 for name in (*counts, "conclusive", "applicable")}
+    ScoreDay.objects.create(day=NOW.date(), **values)
+    if has_own:
+        own = Tenant.objects.create(name="Own")
+        Target.objects.create(tenant=own, name="kept", zone=Target.objects.get().zone)
+
+    remove()
+
+    assert ScoreDay.objects.count() == left
