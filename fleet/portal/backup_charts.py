@@ -105,6 +105,11 @@ def _limits(sources: set[Kept], policy: Policy) -> list[tuple[float, Severity]]:
     ]
 
 
+def unit_of(largest_bytes: int) -> tuple[str, int]:
+    """Give the unit in which sizes up to this are drawn, and its bytes."""
+    return ("GiB", 1024 * MIB) if largest_bytes >= 512 * MIB else ("MiB", MIB)
+
+
 def _size(copies: Sequence[Copied], edges: tuple[float, float]) -> Chart:
     known = [
         (one.label, one.stored_s, one.size_bytes)
@@ -112,7 +117,7 @@ def _size(copies: Sequence[Copied], edges: tuple[float, float]) -> Chart:
         if one.stored_s >= edges[0] and one.size_bytes is not None
     ]
     largest = max((value for _label, _at, value in known), default=0)
-    unit, factor = ("GiB", 1024 * MIB) if largest >= 512 * MIB else ("MiB", MIB)
+    unit, factor = unit_of(largest)
     lines: dict[str, Points] = {}
     for label, at, value in known:
         lines.setdefault(label, []).append((at, value / factor))

@@ -11,13 +11,13 @@ from django.utils.translation import gettext as _
 
 from checks.render import size
 from fleet.backups.models import Artefact
+from fleet.portal.backup_charts import unit_of
 from fleet.portal.backup_words import GOOD
 from fleet.portal.chart import Chart, Points, Series
 from fleet.portal.chart_answers import drawn
 from fleet.portal.scoped_admin import Rows, scoped_view
 from fleet.registry.models import Pair
 
-MIB: Final = 1024**2
 DRAWN: Final = 400
 
 
@@ -42,23 +42,31 @@ def data(_request: HttpRequest, rows: Rows, target_id: int) -> JsonResponse:
 
 
 def of_pair(rows: Rows, pair: Pair) -> Chart:
-    """Give the chart: sizes of the dumps themselves, however they are packed, in MiB."""
+    """Give the chart: sizes of the dumps themselves, however they are packed."""
     found = (
         rows.of(Artefact)
         .filter(source__target=pair.pk, state__in=GOOD)
         .select_related("source")
         .order_by("-stored_at", "-pk")[:DRAWN]
     )
+    sized = [
+        (one.source.label, one.stored_at.timestamp(), taken)
+        for one in reversed(found)
+        if one.stored_at is not None and (taken := _bytes(one)) is not None
+    ]
+    unit, factor = unit_of(max((taken for _label, _at, taken in sized), default=0))
     lines: dict[str, Points] = {}
-    for one in reversed(found):
-        taken = one.size_bytes if one.size_bytes is not None else one.stored_bytes
-        if taken is not None and one.stored_at is not None:
-            lines.setdefault(one.source.label, []).append((one.stored_at.timestamp(), taken / MIB))
+    for label, at, taken in sized:
+        lines.setdefault(label, []).append((at, taken / factor))
     series = tuple(Series(label, points) for label, points in sorted(lines.items()))
     return Chart(
         "sizes",
         _("Size of the copies"),
-        "MiB",
-        lambda value: size(value * MIB),
+        unit,
+        lambda value: size(value * factor),
         series or (Series("", []),),
     )
+
+
+def _bytes(copy: Artefact) -> int | None:
+    return copy.size_bytes if copy.size_bytes is not None else copy.stored_bytes

@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from fleet.backups.models import Artefact, BackupSource
-from fleet.portal.backup_charts import Copied, ages
+from fleet.portal.backup_charts import Copied, ages, unit_of
 from tests.fleet.backups.sources import make_artefact, make_source
 from tests.fleet.factories import make_pair, make_person
 
@@ -36,6 +36,14 @@ HOUR = timedelta(hours=1)
 )
 def test_ages(copies, points):
     assert ages(copies, 100, 200) == points
+
+
+@pytest.mark.parametrize(
+    ("largest_mib", "unit"),
+    [(0, ("MiB", 1024**2)), (511, ("MiB", 1024**2)), (512, ("GiB", 1024**3))],
+)
+def test_sizes_are_drawn_in_a_unit_that_fits_the_axis(largest_mib, unit):
+    assert unit_of(largest_mib * 1024**2) == unit
 
 
 @pytest.mark.django_db

@@ -177,3 +177,16 @@ def test_what_is_not_known_is_said(operator):
     assert "not read: EmailEngine’s accounts were not counted yesterday" in texts[0]
     assert all("Not verified" in text for text in texts)
     assert "Reaches" not in texts[1]
+
+
+def test_where_no_pair_has_history_enough_nothing_is_foretold(operator):
+    pair("young")
+
+    text = operator.get(URL).content.decode()
+
+    assert "Not known yet: no pair has 14 days of history." in text
+    assert "reach their threshold" not in text
+
+    grown(pair("steady"), 1, -1, 2)
+    cache.clear()
+    assert "None, as far as history shows." in operator.get(URL).content.decode()

@@ -8,13 +8,15 @@
   const TONES = { critical: "--pk-bad", warning: "--pk-warn", unknown: "--pk-doubt", info: "--pk-note", resolved: "--pk-good" };
   const DASHES = { critical: [], warning: [8, 3], unknown: [2, 3], info: [4, 3] };
 
+  const PLACES = [[], [4, 3], [8, 3], [2, 3]]; // of lines without a tone, each its own
+
   // A line of a severity has its tone, and a dash of its own; of others the first is solid petrol.
   function toneOf(one, place) {
     return TONES[one.tone] ?? (place ? "--pk-quiet" : "--pk-link");
   }
 
   function dashOf(one, place) {
-    return DASHES[one.tone] ?? (place ? [4, 3] : []);
+    return DASHES[one.tone] ?? PLACES[place % PLACES.length];
   }
 
   function token(name) {
