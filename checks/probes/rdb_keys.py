@@ -97,6 +97,8 @@ class KeyCounter:
         self._at = HEADER_BYTES
         database, is_expiring = 0, False
         while True:
+            if not is_expiring and (plain := self._plain_keys()):
+                self._count(database, plain)
             if self._at + LENGTH_BYTES > len(self._buffer):
                 yield from self._more(LENGTH_BYTES)
             mark = self._buffer[self._at]
@@ -104,7 +106,7 @@ class KeyCounter:
             if mark == END:
                 return
             if mark in shapes or mark == MODULE:
-                self._count(database, is_expiring=is_expiring or mark in LEASED)
+                self._count(database, 1, is_expiring=is_expiring or mark in LEASED)
                 is_expiring = False
                 yield from self._key(mark, shapes)
             elif mark == DATABASE:
@@ -113,12 +115,37 @@ class KeyCounter:
                 is_expiring = is_expiring or mark in EXPIRIES
                 yield from self._word(mark)
 
-    def _count(self, database: int, *, is_expiring: bool) -> None:
+    def _count(self, database: int, keys: int, *, is_expiring: bool = False) -> None:
         if database not in self._keys and len(self._keys) >= MOST_DATABASES:
             raise _Strange(f"it has over {MOST_DATABASES:,} databases")
-        self._keys[database] = self._keys.get(database, 0) + 1
+        self._keys[database] = self._keys.get(database, 0) + keys
         if is_expiring:
-            self._expiring[database] = self._expiring.get(database, 0) + 1
+            self._expiring[database] = self._expiring.get(database, 0) + keys
+
+    def _plain_keys(self) -> int:
+        """Step over the keys from here on whose value is a short text, as far as they have arrived.
+
+        Most keys are such: so they take a third of the time that they would take one by one.
+        """
+        buffer, at = self._buffer, self._at
+        end = len(buffer) - LENGTH_BYTES
+        count = 0
+        while at < end and not buffer[at]:
+            first = buffer[at + 1]
+            if first < 0x40:
+                value = at + 2 + first
+            elif first < 0x80:
+                value = at + 3 + ((first & 0x3F) << 8 | buffer[at + 2])
+            else:
+                break
+            if value >= end or (first := buffer[value]) >= 0x80:
+                break
+            at = value + 1 + first
+            if first >= 0x40:
+                at = value + 2 + ((first & 0x3F) << 8 | buffer[value + 1])
+            count += 1
+        self._at = at
+        return count
 
     def _key(self, mark: int, shapes: Mapping[int, Shape]) -> Steps:
         if mark == 0:  # a text: most of the keys there are
