@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import cache
-from threading import Lock, Semaphore
+from threading import Lock
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
 from django.utils import timezone
@@ -32,11 +31,7 @@ def inspect(tokens: Sequence[Token], *, is_slow: bool = False) -> int:
     if is_alone_blind():
         release((target_id, claim) for target_id, claim, _bits in tokens)
         return 0
-    with nullcontext() if is_slow else _in_work:
-        return _inspect(tokens, is_slow=is_slow)
 
-
-def _inspect(tokens: Sequence[Token], *, is_slow: bool) -> int:
     def due() -> Sequence[Due]:
         return load(tokens, timezone.now())
 
@@ -77,10 +72,6 @@ def _room() -> Room:
     return Room(record_late)
 
 
-# Quick shards between loading and recording: each holds 40 kB a pair, and memory that many small
-# objects have taken once is not given back. Two keep the processor busy, the others wait for stragglers.
-SHARDS_IN_WORK = 4
-_in_work = Semaphore(SHARDS_IN_WORK)
 _recording = Lock()
 _making = Lock()  # Celery's threads ask at the same time
 os.register_at_fork(after_in_child=_room.cache_clear)
