@@ -259,9 +259,13 @@ def _twins(fleet: FleetFacts) -> Iterator[str]:
     return (one.name for one in fleet.neighbours if (one.database, one.key_prefix) == own)
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _shared(databases: list[int], fleet: FleetFacts) -> Verdict:
     pairs_count = 1 + len(fleet.neighbours) + fleet.unnamed_neighbours_count
-    sharing = f"{len(databases)} databases, {pairs_count} registered pairs"
+    sharing = f"{_count(len(databases), 'database')}, {_count(pairs_count, 'registered pair')}"
     return failed(
         f"This Redis holds {sharing}; EmailEngine should have it alone",
         short=f"Shared: {sharing}"[:42] if len(databases) < 10 else "Shared with other programs",

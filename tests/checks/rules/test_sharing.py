@@ -72,7 +72,7 @@ def test_those_that_are_not_named_are_counted():
     fleet = {"neighbours": (Neighbour("b", 9, ""),), "unnamed_neighbours_count": 4000}
     verdict = shared_instance.judge(facts_with(keys_by_database={"8": 1}, fleet=fleet))
 
-    assert verdict.evidence["sharing"] == "1 databases, 4002 registered pairs"
+    assert verdict.evidence["sharing"] == "1 database, 4002 registered pairs"
 
 
 def test_without_a_fleet_only_the_databases_are_judged():
