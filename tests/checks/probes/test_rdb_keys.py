@@ -129,3 +129,18 @@ def test_a_cut_tells_nothing(size: int) -> None:
 def test_no_bytes_make_it_fail(junk: bytes, size: int) -> None:
     for magic in (b"REDIS0013", b"VALKEY080", b""):
         count(magic + junk, size)
+
+
+def test_what_keydb_writes_around_its_keys_is_no_key() -> None:
+    """KeyDB runs nowhere here. Source: KeyDB 6.3's rdb.cpp, rdbSaveKeyValuePair, as it is documented."""
+    stamp = b"\xfa\x0bmvcc-tstamp\x011"
+    plain = stamp + b"\x00" + KEY + b"\x01v"
+    expiring = b"\xfc" + bytes(8) + plain
+    of_a_member = (
+        stamp
+        + b"\x02\x01s\x01\x01m"
+        + b"\xfa\x13keydb-subexpire-key\x01m\xfa\x14keydb-subexpire-when\x011"
+    )
+    whole = b"REDIS0009\xfe\x00" + plain + expiring + of_a_member + plain + END
+
+    assert count(whole) == count(whole, 3) == {0: KeyCount(4, 1)}
