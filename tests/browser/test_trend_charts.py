@@ -136,7 +136,11 @@ def is_drawn(page) -> bool:
         """(canvas) => {
           const wanted = getComputedStyle(document.documentElement).getPropertyValue("--pk-link").trim();
           const [red, green, blue] = [1, 3, 5].map((at) => parseInt(wanted.slice(at, at + 2), 16));
-          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          // Of a copy: Chromium complains in the console of a canvas that is read again and again.
+          const copy = new OffscreenCanvas(canvas.width, canvas.height);
+          const pixels = copy.getContext("2d", { willReadFrequently: true });
+          pixels.drawImage(canvas, 0, 0);
+          const { data } = pixels.getImageData(0, 0, copy.width, copy.height);
           const wants = (at) => data[at] === red && data[at + 1] === green && data[at + 2] === blue;
           for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255 && wants(at)) return true;
           return false;
