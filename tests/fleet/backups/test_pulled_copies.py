@@ -25,6 +25,7 @@ from fleet.registry.sealed import seal
 from tests import servers
 from tests.fleet.backups.sources import make_source
 from tests.fleet.factories import NOW, make_pair
+from tests.mail_server import wait_until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.live]
 HOUR = timedelta(hours=1)
@@ -103,7 +104,16 @@ def do(wish: Wish, now=NOW) -> BackupJob:
 
 
 def pull(source, now=NOW) -> BackupJob:
+    """Pull once the server is done with the copy of the test before: it is refused while a fork runs."""
+    url = source.target.pair.redis_url
+    wait_until(lambda: is_still(url))
     return do(Wish("pull", source.target_id, source.pk), now)
+
+
+def is_still(url: str) -> bool:
+    with Redis.from_url(url) as client:
+        info = client.info()
+    return not (info["rdb_bgsave_in_progress"] or info["connected_slaves"])
 
 
 @pytest.mark.parametrize("versioning", ["Suspended", "Enabled"])
@@ -232,7 +242,8 @@ def test_a_worker_with_another_folder_says_so_and_counts_nothing_as_gone(
 
 def test_a_pulled_copy_is_restored(opened, server):
     source = source_of(server)
-    pull(source)
+    job = pull(source)
+    assert (job.state, job.error) == ("done", "")
     do(Wish("drill", source.target_id))
 
     drill = Drill.objects.get()
