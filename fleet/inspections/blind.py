@@ -8,7 +8,8 @@ are blind, so is the zone: its visits read nothing and count as unknown.
 
 One pair of a small zone is over a fifth of it, so such a zone is soon suspected. That costs a
 fault some seconds and decides nothing: the self-check asks the other pairs too, and one of them
-that accepts a connection proves that the zone sees. One dead pair of three is no blind zone.
+that accepts a connection proves that the zone sees. One dead pair of three is no blind zone. Nor
+are many dead ones: pairs that never answered, or are known not to, are not what it looks at.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from checks.address import AddressError, parse_endpoint, parse_redis_url
 from checks.evaluate import REACHABLE
@@ -170,11 +172,23 @@ def _void(zone: Zone) -> None:
 
 
 def _outlook(zone: Zone) -> Outlook:
-    """Choose what to look at: the reference, and some of the zone's pairs, at random."""
+    """Choose what to look at: the reference, and some of the zone's pairs, at random.
+
+    Of pairs that answered and are not known to be down, where there are any: a name that was
+    mistyped, or a data centre that is known to be dark, is silent to a worker that sees.
+    """
     pairs = Pair.objects.filter(target__zone=zone, target__state=Target.State.ACTIVE)
-    urls = pairs.order_by("?").values_list("redis_url", flat=True)[:SAMPLE]
+    known_down = Finding.objects.filter(
+        target=OuterRef("target"), rule_id=REACHABLE, state=Finding.State.OPEN
+    )
+    answering = pairs.filter(~Exists(known_down), target__pair_state__answered_at__isnull=False)
+    urls = _some_urls(answering) or _some_urls(pairs)
     ends = [end for url in urls if (end := _endpoint(url))]
     return Outlook(reference(fleet_settings().reference_address), tuple(ends), egress_rules())
+
+
+def _some_urls(pairs: QuerySet[Pair]) -> list[str]:
+    return list(pairs.order_by("?").values_list("redis_url", flat=True)[:SAMPLE])
 
 
 def reference(text: str) -> Endpoint | None:

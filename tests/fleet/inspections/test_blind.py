@@ -317,3 +317,35 @@ def test_without_a_reference_hosts_that_refuse_are_there(ends):
     check_oneself(worker().name, NOW + SECOND)
 
     assert zone().blind_since is None
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known to be down", "never answered"])
+def test_what_was_silent_before_says_nothing_of_the_way_out(ends, is_known):
+    """Half a fleet that is dark, or names that were mistyped: what answered before does so now."""
+    (alive, *_others), _shut = ends
+    first, second, *others = make_pairs(9)
+    at_ports(*[alive] * 9)
+    for n, pair in enumerate(others):
+        Pair.objects.filter(pk=pair.pk).update(redis_url=f"redis://redis-{n}.invalid:6379")
+        make_finding(pair, REACHABLE, state="open" if is_known else "pending", results=3)
+    answered = [first, second, *(others if is_known else [])]
+    PairState.objects.filter(target__in=[one.pk for one in answered]).update(answered_at=NOW)
+    silent(first, second)
+    assert suspect(NOW) == ["eu-1"]
+
+    check_oneself(worker().name, NOW + SECOND)
+
+    assert (zone().suspect_since, zone().blind_since) == (None, None)
+
+
+def test_what_answered_until_now_and_is_silent_is_a_blind_zone():
+    pairs = make_pairs(4)
+    for n, pair in enumerate(pairs):
+        Pair.objects.filter(pk=pair.pk).update(redis_url=f"redis://redis-{n}.invalid:6379")
+    PairState.objects.update(answered_at=NOW)
+    silent(*pairs)
+    suspect(NOW)
+
+    check_oneself(worker().name, NOW + SECOND)
+
+    assert zone().blind_since == NOW + SECOND
