@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from django.template import Engine, TemplateDoesNotExist
-from django.template.base import Template
-from django.template.loader import get_template
+from django.template.base import FilterExpression, Node, Template
 from django.template.loader_tags import ExtendsNode, IncludeNode
 from django.urls import reverse
 
@@ -29,18 +28,18 @@ def _compile(name: str, done: set[str]) -> None:
         return
     done.add(name)
     try:
-        template = get_template(name)
+        template = Engine.get_default().get_template(name)
     except TemplateDoesNotExist:
         return  # an {% include %} that may be absent
-    for part in _parts(template.template):  # type: ignore[attr-defined]  # of Django's own engine
+    for part in _parts(template):
         _compile(part, done)
 
 
 def _parts(template: Template) -> Iterator[str]:
     """Give the names that stand in a template as they are; those worked out while rendering come later."""
-    nodes = template.nodelist
-    extended = (node.parent_name for node in nodes.get_nodes_by_type(ExtendsNode))  # type: ignore[attr-defined]
-    included = (node.template for node in nodes.get_nodes_by_type(IncludeNode))  # type: ignore[attr-defined]
-    for name in (*extended, *included):
-        if isinstance(name.var, str):
-            yield name.var
+    for node in template.nodelist.get_nodes_by_type(Node):
+        match node:
+            case ExtendsNode(parent_name=FilterExpression(var=str(name))):
+                yield name
+            case IncludeNode(template=FilterExpression(var=str(name))):
+                yield name
