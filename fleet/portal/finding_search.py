@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 from django.utils.text import smart_split, unescape_string_literal
 
 from checks.catalog import BY_ID
@@ -21,16 +23,38 @@ def search(rows: Rows, findings: QuerySet[Finding], term: str) -> QuerySet[Findi
     """Keep the findings of whose rule, pair, tenant or message each word of the term is a part.
 
     Ten thousand pairs have hundreds of thousands of past findings: to join each to its names and
-    look there took two thirds of the time.
+    look there took two thirds of the time. One query for all words.
     """
-    for bit in smart_split(term):
-        is_quoted = bit[0] in "\"'" and bit[-1] == bit[0] and len(bit) > 1
-        word = unescape_string_literal(bit) if is_quoted else bit
-        named = rows.of(Target).filter(Q(name__icontains=word) | Q(tenant__name__icontains=word))
-        found = list(named.values_list("pk", flat=True)[: MOST_NAMED + 1])
-        ids = found if len(found) <= MOST_NAMED else named.values("pk")
+    words = [_word(bit) for bit in smart_split(term)]
+    for word, ids in zip(words, _named(rows, words), strict=True):
         rules = [rule_id for rule_id in BY_ID if word.casefold() in rule_id]
         findings = findings.filter(
             Q(rule_id__in=rules) | Q(target_id__in=ids) | Q(message__icontains=word)
         )
     return findings
+
+
+def _word(bit: str) -> str:
+    is_quoted = bit[0] in "\"'" and bit[-1] == bit[0] and len(bit) > 1
+    return unescape_string_literal(bit) if is_quoted else bit
+
+
+def _named(rows: Rows, words: Sequence[str]) -> list[list[int] | QuerySet[Target, int]]:
+    """Give the ids of the pairs that each word names: a subquery where they are very many."""
+    each = [
+        rows.of(Target)
+        .filter(Q(name__icontains=word) | Q(tenant__name__icontains=word))
+        .order_by()
+        .values_list("pk", flat=True)
+        for word in words
+    ]
+    some = [
+        named.values_list(Value(place), "pk")[: MOST_NAMED + 1] for place, named in enumerate(each)
+    ]
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for place, target_id in some[0].union(*some[1:], all=True) if some else ():
+        found[place].append(target_id)
+    return [
+        found[place] if len(found[place]) <= MOST_NAMED else named
+        for place, named in enumerate(each)
+    ]

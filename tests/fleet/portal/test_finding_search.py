@@ -77,3 +77,14 @@ def test_a_word_in_very_many_names_finds_them_too(operator):
     make_finding(first.pair)
 
     assert found(operator, "mail") == ["mail-first"]
+
+
+def test_a_whole_message_is_looked_for_in_few_queries(operator):
+    message = "Redis uses 91 % of its memory; keep it below 80 %"
+    make_finding(make_pair(name="mail-eu-17"), "redis.memory-headroom", message=message)
+    operator.get(FINDINGS)
+    with CaptureQueriesContext(connection) as queries:
+        names = found(operator, message)
+
+    assert names == ["mail-eu-17"]
+    assert len(queries) <= 12
