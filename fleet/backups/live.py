@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -35,9 +35,9 @@ def server_of_pair(pair: Pair) -> RedisTarget:
     )
 
 
-def look(server: RedisTarget, at: frozenset[Cadence] = LOOKED_AT) -> RedisFacts:
+def look(server: RedisTarget) -> RedisFacts:
     """Read the server as the monitoring account does; Trouble where it tells nothing."""
-    facts = asyncio.run(probe_redis(server, at)).facts
+    facts = asyncio.run(probe_redis(server, LOOKED_AT)).facts
     if isinstance(facts, Missing):
         raise Trouble(facts.reason, facts.text)
     return facts
@@ -54,15 +54,10 @@ def others_on_host(pair: Pair) -> Others:
 
     Each is asked once, however many pairs it serves: its resident memory, as INFO tells it.
     """
-    found = Others()
-    for number, one in enumerate(_at_its_address(pair)):
-        held = _resident_bytes(one) if number < MOST_ASKED else None
-        found = (
-            found._replace(unasked=found.unasked + 1)
-            if held is None
-            else found._replace(held_bytes=found.held_bytes + held, asked=found.asked + 1)
-        )
-    return found
+    near = list(_at_its_address(pair))
+    servers = [server for one in near[:MOST_ASKED] if (server := _revealed(one))]
+    held = asyncio.run(_held_bytes(servers))
+    return Others(held_bytes=sum(held), asked=len(held), unasked=len(near) - len(held))
 
 
 def _at_its_address(pair: Pair) -> Iterator[Pair]:
@@ -88,9 +83,16 @@ def _address(pair: Pair) -> RedisAddress | None:
         return None
 
 
-def _resident_bytes(pair: Pair) -> int | None:
+def _revealed(pair: Pair) -> RedisTarget | None:
     try:
-        held = look(server_of_pair(pair), HELD).used_memory_rss_bytes
-    except (Trouble, SecretError, AddressError):
+        return server_of_pair(pair)
+    except (SecretError, AddressError):
         return None
-    return None if isinstance(held, Missing) else held
+
+
+async def _held_bytes(servers: Iterable[RedisTarget]) -> list[int]:
+    """Give what those that tell it hold, asked at once: many silent ones take no longer than one."""
+    answers = await asyncio.gather(*(probe_redis(server, HELD) for server in servers))
+    told = [one.facts for one in answers if not isinstance(one.facts, Missing)]
+    held = [facts.used_memory_rss_bytes for facts in told]
+    return [one for one in held if not isinstance(one, Missing)]

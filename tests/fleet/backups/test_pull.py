@@ -3,6 +3,10 @@
 import asyncio
 import os
 import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -154,6 +158,33 @@ def test_what_other_servers_hold_of_the_hosts_ram_is_counted(source, server):
     assert "; other registered servers there: 1 hold" in crowded.error
     assert (alone.state, alone.error) == ("done", "")
     assert others_on_host(source.target.pair) == Others(0, 0, 1)
+
+
+def test_servers_that_hang_do_not_add_up(source):
+    """A pull holds its lease for 120 s: thirty silent ones in a row would outlast it, each time."""
+    together = threading.Barrier(3)
+    with ExitStack() as open_:
+        for _number in range(3):
+            port = open_.enter_context(hangs_until(together))
+            make_pair(zone=given.ZONE, redis_url=f"redis://127.0.0.1:{port}/0")
+
+        assert others_on_host(source.target.pair) == Others(0, 0, 3)
+    assert not together.broken
+
+
+@contextmanager
+def hangs_until(together: threading.Barrier) -> Iterator[int]:
+    """Accept one connection and answer nothing until the others have theirs; gives the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0], suppress(threading.BrokenBarrierError):
+                together.wait(timeout=3)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        yield listener.getsockname()[1]
+        server.join()
 
 
 @pytest.mark.parametrize(
