@@ -11,6 +11,10 @@ from checks.facts import Missing
 
 HEADER_BYTES: Final = 9  # REDIS0011, VALKEY080
 VERSIONS: Final = ("valkey-ver", "redis-ver")
+# Whoever may write into a store chooses these words: what no server says is taken for unsaid.
+MOST_VERSION_CHARS: Final = 40
+LAST_S: Final = 253_402_300_799  # the end of the year 9999, where our dates end
+MOST_BYTES: Final = 10**19 - 1  # about what 64 bits hold
 NOT_SAID: Final = Missing("not_applicable", "the file does not say")
 
 
@@ -39,11 +43,12 @@ def read_head(head: bytes) -> Said:
     words: dict[str, str] = {}
     with suppress(_Ended):
         _read(_Cursor(head, HEADER_BYTES), words)
-    version = next((words[name] for name in VERSIONS if name in words), NOT_SAID)
+    version = next((words[name] for name in VERSIONS if name in words), "")
+    is_plain = 0 < len(version) <= MOST_VERSION_CHARS and version.isprintable()
     return Said(
-        version,
-        _number(words, "ctime"),
-        _number(words, "used-mem"),
+        version if is_plain else NOT_SAID,
+        _number(words, "ctime", LAST_S),
+        _number(words, "used-mem", MOST_BYTES),
         is_aof_preamble=words.get("aof-preamble") == "1",
     )
 
@@ -61,9 +66,10 @@ def _read(cursor: _Cursor, words: dict[str, str]) -> None:
                 return
 
 
-def _number(words: Mapping[str, str], name: str) -> int | Missing:
+def _number(words: Mapping[str, str], name: str, most: int) -> int | Missing:
     text = words.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 20 else NOT_SAID
+    number = int(text) if text.isdecimal() and len(text) < 20 else most + 1
+    return number if number <= most else NOT_SAID
 
 
 class _Cursor:

@@ -153,9 +153,7 @@ def proved(dump: Dump, artefact: Artefact) -> dict[str, Any]:
         "wrapping": dump.wrapping.value,
         "magic": dump.magic,
         "rdb_version": None if isinstance(dump.version, Missing) else dump.version,
-        "server_version": ""
-        if isinstance(said.server_version, Missing)
-        else said.server_version[:40],
+        "server_version": "" if isinstance(said.server_version, Missing) else said.server_version,
         "keys": {} if isinstance(counted, Missing) else keys_by_database(counted),
     }
 

@@ -190,7 +190,12 @@ def test_arbitrary_bytes_are_never_intact_and_raise_nothing(junk: bytes) -> None
     [
         (b"\xf5" + text(b"#!lua name=x") + aux(b"redis-ver", b"7.2.4"), Said("7.2.4")),
         (aux(b"used-mem", b"17") + b"\xfe\x00" + aux(b"ctime", b"1"), Said(used_memory_bytes=17)),
-        (aux(b"ctime", b"9" * 20), Said()),
+        (aux(b"ctime", b"253402300799"), Said(created_at_s=253_402_300_799)),
+        (aux(b"ctime", b"253402300800"), Said()),
+        (aux(b"used-mem", b"9" * 19), Said(used_memory_bytes=10**19 - 1)),
+        (aux(b"used-mem", b"9" * 20), Said()),
+        (aux(b"redis-ver", b"7.0\x00"), Said()),
+        (aux(b"redis-ver", b"x" * 41), Said()),
         (b"\xf7\x01", Said()),
         (b"\xfa\xc3", Said()),
         (b"\xff", Said()),

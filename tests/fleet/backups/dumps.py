@@ -21,5 +21,9 @@ def dump(at: datetime | None = None, *, keys: int = 1, padding: int = 0) -> byte
         body += b"\x00" + text(b"k%d" % number) + text(b"v")
     if padding:
         body += b"\x00" + text(b"pad") + b"\x80" + padding.to_bytes(4) + bytes(padding)
-    whole = body + b"\xff"
-    return whole + CRC.calc(whole).to_bytes(8, "little")
+    return sealed(body + b"\xff")
+
+
+def sealed(body: bytes) -> bytes:
+    """A body with its checksum behind it."""
+    return body + CRC.calc(body).to_bytes(8, "little")

@@ -10,7 +10,7 @@ from django.conf import settings as given
 from fleet.backups import jobs, work
 from fleet.backups.jobs import Wish
 from fleet.backups.models import Artefact, BackupJob
-from tests.fleet.backups.dumps import dump
+from tests.fleet.backups.dumps import dump, sealed, text
 from tests.fleet.backups.sources import make_source
 from tests.fleet.factories import NOW, make_pair
 
@@ -162,6 +162,19 @@ def test_a_dump_that_does_not_say_when_it_was_made_is_as_old_as_its_file(source,
     copy = Artefact.objects.get()
     assert copy.content_at == MADE
     assert copy.text.endswith("its age is that of the file")
+
+
+def test_what_a_dump_says_of_itself_is_not_trusted(source, folder):
+    """Whoever writes into a bucket chooses its words: no word of theirs ends our work."""
+    words = b"".join(
+        b"\xfa" + text(name) + text(value)
+        for name, value in ((b"redis-ver", b"7\x00"), (b"ctime", b"9" * 19))
+    )
+    put(folder, "1.rdb", sealed(b"REDIS0011" + words + b"\xff"))
+
+    assert look(source).state == "done"
+    copy = Artefact.objects.get()
+    assert (copy.state, copy.server_version, copy.content_at) == ("intact", "", MADE)
 
 
 def test_a_folder_that_is_not_there_is_the_sources_trouble(source):
