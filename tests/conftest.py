@@ -1,6 +1,8 @@
 """One PostgreSQL for all tests, and what the settings need; skips that must not happen in CI."""
 
 import os
+import socket
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +11,7 @@ import django
 import pytest
 from django.conf import settings
 
+from checks.probes.stamps import ask_for_stamps, stamp_ns
 from run import keys, postgres
 
 SERVER = pytest.StashKey[ExitStack]()
@@ -46,6 +49,22 @@ def needs_database(config: pytest.Config) -> bool:
     chosen = [Path(word.split("::")[0]) for word in config.args]
     chosen = [path.relative_to(config.rootpath) if path.is_absolute() else path for path in chosen]
     return not all(any(path.is_relative_to(folder) for folder in pure) for path in chosen)
+
+
+@pytest.fixture(scope="session")
+def kernel_stamps() -> None:
+    """Wait until the kernel stamps what arrives: it begins a moment after the first socket asks."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        while not is_stamped(server):
+            time.sleep(0.01)
+
+
+def is_stamped(server: socket.socket) -> bool:
+    """Tell whether a byte that is sent to this server arrives with a stamp."""
+    with socket.create_connection(server.getsockname()) as ours, server.accept()[0] as theirs:
+        assert ask_for_stamps(theirs)
+        ours.sendall(b"x")
+        return stamp_ns(theirs.recvmsg(1, 64)[1]) > 0
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -85,6 +85,7 @@ def failure(target, **options):
     return raised.value.reason, str(raised.value)
 
 
+@pytest.mark.usefixtures("kernel_stamps")
 @pytest.mark.parametrize("start", [servers.redis, servers.valkey, servers.system_redis])
 def test_a_visit(start):
     with start("maxmemory-policy", "allkeys-lru", "tcp-keepalive", "60") as server:
@@ -155,6 +156,7 @@ def test_a_stopped_server_takes_its_deadline():
             os.kill(server.process_id, signal.SIGCONT)
 
 
+@pytest.mark.usefixtures("kernel_stamps")
 def test_tls_keeps_the_kernel_stamps():
     with servers.tls_redis() as server:
         trusted = Tls(ca_pem=server.certificates.ca.read_text())
@@ -216,6 +218,7 @@ def sleeper():
 
 
 @pytest.mark.alone
+@pytest.mark.usefixtures("kernel_stamps")
 def test_the_stopwatch_against_a_known_delay_with_32_in_flight():
     async def measure(port):
         async def one():

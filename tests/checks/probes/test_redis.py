@@ -97,6 +97,7 @@ def test_a_persistence_visit_asks_for_named_parameters_one_by_one():
     assert reading.facts.bull_clients == ()
 
 
+@pytest.mark.usefixtures("kernel_stamps")
 def test_a_latency_visit_measures():
     server = Recorder()
     facts = visit(server, HEALTH | {Cadence.LATENCY}, pings=4).facts

@@ -5,6 +5,12 @@ import asyncio
 from fleet.inspections.pump import TAIL, Pump
 
 
+async def settled() -> None:
+    """Let all go on that waits for nothing but its turn."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 def test_jobs_begin_in_order_and_in_bursts():
     begun: list[int] = []
     most = 0
@@ -19,10 +25,10 @@ def test_jobs_begin_in_order_and_in_bursts():
 
         pump = Pump(job, 10, 60.0)
         pump.add(range(25))
-        await asyncio.sleep(0.01)
+        await settled()
         most = len(begun)
         gate.set()
-        await asyncio.sleep(0.01)
+        await settled()
 
     asyncio.run(run())
 
@@ -43,10 +49,10 @@ def test_the_next_burst_waits_for_all_but_the_tail():
         pump.add(range(20))
         counts = []
         for number in range(10 - TAIL):
-            await asyncio.sleep(0.005)
+            await settled()
             counts.append(len(begun))
             gates[number].set()
-        await asyncio.sleep(0.005)
+        await settled()
         counts.append(len(begun))
         await pump.stop()
         return counts
@@ -87,7 +93,7 @@ def test_stop_ends_what_is_under_way_and_drops_the_rest():
 
         pump = Pump(job, 2, 60.0)
         pump.add(range(5))
-        await asyncio.sleep(0.01)
+        await settled()
         await pump.stop()
 
     asyncio.run(run())
