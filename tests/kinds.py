@@ -56,10 +56,9 @@ def fill(client: Redis, *, big: bool = False) -> None:
 def texts(client: Redis) -> None:
     client.mset({"text:0": "", "text:8": 5, "text:16": 300, "text:32": 100_000, "text:64": 2**40})
     client.mset({"text": "plain", "text:packed": "a" * 1000, "text:14": noise(100)})
-    client.set("text:expiring", "x", px=1)
-    client.pexpireat("text:expiring", LATER_MS)
-    client.set("text:later", "x")
-    client.pexpireat("text:later", LATER_MS)
+    for name in ("text:expiring", "text:later"):
+        client.set(name, "x")
+        client.pexpireat(name, LATER_MS)
     client.pfadd("hyperloglog", "a", "b")
     client.setbit("bits", 77, 1)
 
