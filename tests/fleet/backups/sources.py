@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import count
 
+from redis import Redis
+
 from fleet.backups.models import Artefact, BackupSource, Drill
 from fleet.registry.models import Pair
 from tests.fleet.factories import NOW
+from tests.mail_server import wait_until
 
 NUMBERS = count(1)
 
@@ -48,3 +51,15 @@ def make_proven(pair: Pair, now=NOW) -> BackupSource:
     make_artefact(source, now)
     make_drill(pair, now=now)
     return source
+
+
+def rested(source: BackupSource) -> BackupSource:
+    """Wait until a pull's server is done with the pull before: it is refused while a fork runs."""
+    wait_until(lambda: is_at_rest(source.target.pair.redis_url))
+    return source
+
+
+def is_at_rest(url: str) -> bool:
+    with Redis.from_url(url) as client:
+        info: dict[str, int] = client.info()
+    return not (info["rdb_bgsave_in_progress"] or info["connected_slaves"])

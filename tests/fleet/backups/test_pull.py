@@ -31,7 +31,7 @@ from fleet.registry.egress import egress_rules
 from fleet.registry.sealed import seal
 from tests import servers
 from tests.checks.pairs import HEALTHY
-from tests.fleet.backups.sources import make_source
+from tests.fleet.backups.sources import make_source, rested
 from tests.fleet.factories import NOW, make_pair
 from tests.live.patients import until
 
@@ -72,7 +72,7 @@ def take(now=NOW):
 
 def pull(source, now=NOW):
     """Ask for a pull and do it as a worker does."""
-    jobs.ask(Wish("pull", source.target_id, source.pk), None, now)
+    jobs.ask(Wish("pull", rested(source).target_id, source.pk), None, now)
     job, lease = take(now)
     work.do(job, lease, lambda: now)
     source.refresh_from_db()

@@ -23,9 +23,8 @@ from fleet.backups.stores import store_of
 from fleet.registry.egress import egress_rules
 from fleet.registry.sealed import seal
 from tests import servers
-from tests.fleet.backups.sources import make_source
+from tests.fleet.backups.sources import make_source, rested
 from tests.fleet.factories import NOW, make_pair
-from tests.mail_server import wait_until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.live]
 HOUR = timedelta(hours=1)
@@ -104,16 +103,7 @@ def do(wish: Wish, now=NOW) -> BackupJob:
 
 
 def pull(source, now=NOW) -> BackupJob:
-    """Pull once the server is done with the copy of the test before: it is refused while a fork runs."""
-    url = source.target.pair.redis_url
-    wait_until(lambda: is_still(url))
-    return do(Wish("pull", source.target_id, source.pk), now)
-
-
-def is_still(url: str) -> bool:
-    with Redis.from_url(url) as client:
-        info = client.info()
-    return not (info["rdb_bgsave_in_progress"] or info["connected_slaves"])
+    return do(Wish("pull", rested(source).target_id, source.pk), now)
 
 
 @pytest.mark.parametrize("versioning", ["Suspended", "Enabled"])
