@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -25,6 +25,10 @@ HEAD_BYTES: Final = 64 * 1024
 CHECKSUM_VERSION: Final = 5
 MAGICS: Final = (b"REDIS", b"VALKEY")
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# Frames without content, which pzstd begins with. Source: RFC 8878, 3.1.2.
+SKIPPABLE: Final = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))
+# No empty frame is longer: what comes out of a longer file is nothing only where it is cut.
+START_BYTES: Final = 32
 PIECE_BYTES: Final = 1024 * 1024  # unpacked at a time: what a dump may take of our memory
 FULL_BYTES: Final = len(END_MARK) + CRC_BYTES
 
@@ -75,29 +79,32 @@ class Dump:
         return self.state in (State.INTACT, State.UNCHECKED)
 
 
-def read_dump(pieces: Iterable[bytes], most_bytes: int) -> Dump | Missing:
-    """Read a dump, plain or packed with gzip or zstd, in constant memory.
+def read_dump(
+    pieces: Iterable[bytes], most_bytes: int, tick: Callable[[], None] = lambda: None
+) -> Dump | Missing:
+    """Read a dump, plain or packed with gzip or zstd, in constant memory: a window of 128 MiB at most.
 
-    A file of another kind is Missing("protocol"), one that unpacks to more than `most_bytes` is
-    Missing("too_large"): neither is a dump that was judged. What `pieces` raises is raised.
-    Source: rdb.c and rdb.h of Redis 7 and Valkey 9, for the format.
+    A file of another kind is Missing("protocol"), one that unpacks to more than `most_bytes`, or
+    wants a larger window, is Missing("too_large"): none is a dump that was judged. `tick` is called
+    for each PIECE_BYTES that come out, few bytes as they may come from. What `pieces` and `tick`
+    raise is raised. Source: rdb.c and rdb.h of Redis 7 and Valkey 9, for the format.
     """
     stored = _Stored(pieces)
-    wrapping, unpacked = stored.unpacked()
+    wrapping, source = stored.unpacked()
     reading = _Reading()
     damage = None
     try:
-        while piece := unpacked.read(PIECE_BYTES):
-            reading.add(piece)
-            if reading.size_bytes > most_bytes:
-                return Missing("too_large", f"the dump is over {most_bytes:,} bytes")
-            if reading.is_headed and (other := _other_kind(reading.head)):
-                return Missing("protocol", other)
+        if refused := _read_through(source, reading, most_bytes, tick):
+            return refused
     except EOFError:
         damage = State.TRUNCATED, f"its {wrapping} packing is unfinished"
-    except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError):
+    except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+        if refused := _sound_packing(error):
+            return refused
         damage = State.CORRUPT, f"its {wrapping} packing is damaged"
     stored.read_rest()
+    if not reading.size_bytes and wrapping is Wrapping.ZSTD and not _is_ended(stored.start):
+        damage = damage or (State.TRUNCATED, f"its {wrapping} packing is unfinished")
     state, text = damage or reading.judge()
     found = Dump(
         state,
@@ -111,6 +118,43 @@ def read_dump(pieces: Iterable[bytes], most_bytes: int) -> Dump | Missing:
         read_head(reading.head),
     )
     return replace(found, databases=reading.databases) if found.is_whole else found
+
+
+def _read_through(
+    source: _Readable, reading: _Reading, most_bytes: int, tick: Callable[[], None]
+) -> Missing | None:
+    """Read to the end, or say why this is nothing to be judged."""
+    while piece := source.read(PIECE_BYTES):
+        tick()
+        reading.add(piece)
+        if reading.size_bytes > most_bytes:
+            return Missing("too_large", f"the dump is over {most_bytes:,} bytes")
+        if reading.is_headed and (other := _other_kind(reading.head)):
+            return Missing("protocol", other)
+    return None
+
+
+def _sound_packing(error: Exception) -> Missing | None:
+    """Tell what is packed in a way that is not opened here from what is damaged."""
+    said = str(error)
+    if "requires too much memory" in said:
+        text = (
+            "its zstd packing wants a window of over 128 MiB: pack it with a --long of 27 at most"
+        )
+        return Missing("too_large", text)
+    if "Dictionary mismatch" in said:
+        return Missing("protocol", "its zstd packing wants a dictionary, and none is known here")
+    return None
+
+
+def _is_ended(start: bytes) -> bool:
+    """Tell whether the first frame of zstd ends within these bytes; the library tells of no cut."""
+    unpacker = zstandard.ZstdDecompressor().decompressobj()
+    try:
+        unpacker.decompress(start)
+    except zstandard.ZstdError:
+        return False
+    return bool(unpacker.eof)
 
 
 class BadPacking(Exception):
@@ -140,6 +184,7 @@ class _Stored:
         self._pieces = iter(pieces)
         self._left = b""
         self._sha256 = hashlib.sha256()
+        self.start = b""
         self.size_bytes = 0
 
     @property
@@ -160,6 +205,7 @@ class _Stored:
             if piece:
                 self._sha256.update(piece)
                 self.size_bytes += len(piece)
+                self.start += piece[: START_BYTES - len(self.start)]
                 return piece
         return b""
 
@@ -175,7 +221,7 @@ class _Stored:
         source: Any = self  # both libraries only read
         if self._left.startswith(GZIP):
             return Wrapping.GZIP, gzip.GzipFile(fileobj=source, mode="rb")
-        if self._left.startswith(ZSTD):
+        if self._left.startswith((ZSTD, *SKIPPABLE)):
             unpacker = zstandard.ZstdDecompressor()
             return Wrapping.ZSTD, unpacker.stream_reader(source, read_across_frames=True)
         return Wrapping.NONE, self

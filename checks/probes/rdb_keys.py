@@ -21,6 +21,8 @@ from checks.probes.rdb_shapes import (
 
 # A hostile dump names as many as it likes.
 MOST_DATABASES: Final = 1024
+# A step costs up to a microsecond. A few kilobytes, packed, may ask for billions of them. Ours.
+MOST_STEPS: Final = 200_000_000
 # The longest length with its mark. So many bytes end every dump after its last length, its end mark
 # and its checksum: they can be waited for wherever one begins.
 LENGTH_BYTES: Final = 9
@@ -59,6 +61,7 @@ class KeyCounter:
         self._expiring: dict[int, int] = {}
         self._ended = NOT_ENDED
         self._is_ended = False
+        self._left = MOST_STEPS
         self._walk: Steps | None = self._all()
         next(self._walk)
 
@@ -98,11 +101,13 @@ class KeyCounter:
         database, is_expiring = 0, False
         while True:
             if not is_expiring and (plain := self._plain_keys()):
+                self._spend(plain)
                 self._count(database, plain)
             if self._at + LENGTH_BYTES > len(self._buffer):
                 yield from self._more(LENGTH_BYTES)
             mark = self._buffer[self._at]
             self._at += 1
+            self._spend(1)
             if mark == END:
                 return
             if mark in shapes or mark == MODULE:
@@ -114,6 +119,11 @@ class KeyCounter:
             else:
                 is_expiring = is_expiring or mark in EXPIRIES
                 yield from self._word(mark)
+
+    def _spend(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise _Strange(f"it has over {MOST_STEPS:,} keys and parts of keys")
 
     def _count(self, database: int, keys: int, *, is_expiring: bool = False) -> None:
         if database not in self._keys and len(self._keys) >= MOST_DATABASES:
@@ -189,6 +199,7 @@ class KeyCounter:
                     yield from self._number()
 
     def _many(self, each: Shape, count: int) -> Steps:
+        self._spend(count)
         match each:
             case ("text",):
                 yield from self._texts(count)

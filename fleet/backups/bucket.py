@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,10 +19,24 @@ from yarl import URL
 from checks.dial import DialError
 from checks.missing import Reason
 from fleet.backups.models import BackupSource
-from fleet.backups.places import MOST_LISTED, Moving, Seen, Trouble, fill, fill_pattern, newest
+from fleet.backups.places import (
+    MOST_LISTED,
+    Moving,
+    Seen,
+    Trouble,
+    fill,
+    fill_pattern,
+    newest,
+    when_stored,
+)
 from fleet.registry.sealed import SecretError, reveal
 
 PIECE_BYTES: Final = 1024 * 1024
+# A page holds at most 1,000 objects, and a hostile store has always one more; within the job's lease.
+MOST_PAGES: Final = 200
+MOST_PAGING_S: Final = 90.0
+# Source: S3, object key names; versions are ours to bound, and so are sizes (a bigint's half).
+MOST_KEY_BYTES, MOST_VERSION_BYTES, MOST_SIZE = 1024, 1000, 2**62
 # How a version of ours names an object's: by its id, or by its content where the bucket keeps none.
 BY_ID, BY_TAG = "id:", "tag:"
 UNVERSIONED: Final = "null"
@@ -106,22 +121,36 @@ class Bucket:
         return f"bucket {self._source.bucket}"
 
     def _listed(self, operation: str, key: str) -> list[Seen]:
-        pages = self.client.get_paginator(operation).paginate(
-            Bucket=self._source.bucket, Prefix=self.prefix
-        )
-        objects = (one for page in pages for one in page.get(key, ()))
+        objects = (one for page in self.pages(operation) for one in page.get(key, ()))
         copies = (seen for one in objects if (seen := self._seen(one)))
         return list(islice(copies, MOST_LISTED + 1))
 
+    def pages(self, operation: str) -> Iterator[Mapping[str, Any]]:
+        """Give a listing page by page; Trouble where it does not end."""
+        asked = self.client.get_paginator(operation).paginate(
+            Bucket=self._source.bucket, Prefix=self.prefix
+        )
+        ends_at = time.monotonic() + MOST_PAGING_S
+        for number, page in enumerate(asked, start=1):
+            yield page
+            if number >= MOST_PAGES or time.monotonic() > ends_at:
+                text = f"its listing did not end after {number:,} pages: name a longer prefix"
+                raise Trouble("too_large", f"{self._where}: {text}")
+
     def _seen(self, one: Mapping[str, Any]) -> Seen | None:
         key: str = one["Key"]
-        stored_at: datetime = one["LastModified"]
+        modified_at: datetime = one["LastModified"]
+        size = int(one["Size"])
         is_folder = key.endswith("/")
         if is_folder or not fnmatch.fnmatchcase(key.rpartition("/")[2], self._pattern):
             return None
         version = one.get("VersionId", UNVERSIONED)
         named = BY_TAG + one["ETag"] if version == UNVERSIONED else BY_ID + version
-        return Seen(key, named, stored_at, int(one["Size"]))
+        if not (_fits(key, MOST_KEY_BYTES) and _fits(named, MOST_VERSION_BYTES)):
+            return None
+        if not 0 <= size <= MOST_SIZE:
+            return None
+        return Seen(key, named, when_stored(modified_at.timestamp()), size)
 
     @contextmanager
     def pieces(self, key: str, version: str) -> Iterator[Iterator[bytes]]:
@@ -143,6 +172,11 @@ class Bucket:
         with translated(self._where):
             while piece := body.read(PIECE_BYTES):
                 yield piece
+
+
+def _fits(name: str, most_bytes: int) -> bool:
+    """Tell whether a store's name is one that S3 allows, and that can be written down."""
+    return "\0" not in name and len(name.encode(errors="surrogatepass")) <= most_bytes
 
 
 def code_of(error: ClientError) -> str:

@@ -50,9 +50,7 @@ class BucketStore:
         gone = 0
         client = self._bucket.client
         with translated(self._where):
-            pages = client.get_paginator("list_multipart_uploads").paginate(
-                Bucket=self._name, Prefix=self._prefix
-            )
+            pages = self._bucket.pages("list_multipart_uploads")
             for upload in [one for page in pages for one in page.get("Uploads", ())]:
                 attempt = self.attempt(upload["Key"])
                 if attempt and not is_live(attempt):

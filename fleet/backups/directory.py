@@ -12,14 +12,23 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Final
 
 from django.conf import settings
 
 from fleet.backups.models import BackupSource
-from fleet.backups.places import MOST_LISTED, Moving, Seen, Trouble, fill, fill_pattern, newest
+from fleet.backups.places import (
+    MOST_LISTED,
+    Moving,
+    Seen,
+    Trouble,
+    fill,
+    fill_pattern,
+    newest,
+    when_stored,
+)
 from fleet.registry.models import Target
 
 PIECE_BYTES: Final = 1024 * 1024
@@ -38,6 +47,17 @@ def roots_of(target: Target, *, is_shared_too: bool = True) -> tuple[str, ...]:
     own = [fill(root, target) for root in settings.BACKUP_ROOTS if "{tenant}" in root]
     shared = [root for root in settings.BACKUP_ROOTS if "{tenant}" not in root]
     return tuple(os.path.normpath(root) for root in own + (shared if is_shared_too else []))
+
+
+def trusted_part(root: str, target: Target) -> tuple[str, tuple[str, ...]]:
+    """Split a root behind the tenant's name: what lies below it, the tenant may make a link of."""
+    for configured in settings.BACKUP_ROOTS:
+        parts = PurePosixPath(os.path.normpath(configured)).parts
+        named = [number for number, part in enumerate(parts) if "{tenant}" in part]
+        if named and os.path.normpath(fill(configured, target)) == root:
+            filled = PurePosixPath(root).parts
+            return str(PurePosixPath(*filled[: named[0] + 1])), filled[named[0] + 1 :]
+    return root, ()
 
 
 def place_within(folder: str, roots: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -69,7 +89,9 @@ class Directory:
     def __init__(self, source: BackupSource, now: datetime) -> None:
         self._now = now
         self._folder = fill(source.folder, source.target)
-        self._root, self._steps = place_within(self._folder, roots_of(source.target))
+        root, steps = place_within(self._folder, roots_of(source.target))
+        self._root, first = trusted_part(root, source.target)
+        self._steps = (*first, *steps)
         self._pattern = pattern_of(source)
 
     def listing(self) -> list[Seen]:
@@ -100,16 +122,15 @@ class Directory:
     def _seen(self, folder: int, name: str) -> tuple[Seen | None, str]:
         """Look at one entry: a copy, or why it is none ("" where it only has to settle)."""
         try:
+            name.encode()
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except UnicodeEncodeError:
+            return None, f"{name!a} is named in no UTF-8: rename it"
         except FileNotFoundError:  # gone since the listing
             return None, ""
-        if stat.S_ISDIR(found.st_mode):
-            return None, f"{name} is a folder: an append-only folder is no dump"
-        if stat.S_ISLNK(found.st_mode):
-            return None, f"{name} is a symbolic link, and none is followed"
-        if not stat.S_ISREG(found.st_mode):
-            return None, f"{name} is no regular file"
-        stored_at = datetime.fromtimestamp(found.st_mtime, UTC)
+        if why := _no_copy(name, found.st_mode):
+            return None, why
+        stored_at = when_stored(found.st_mtime)
         if timedelta(0) <= self._now - stored_at < SETTLED:
             return None, ""
         return Seen(name, _version(found), stored_at, found.st_size), ""
@@ -153,6 +174,15 @@ class Directory:
             yield opened[-1]
         finally:
             _close(opened)
+
+
+def _no_copy(name: str, mode: int) -> str:
+    """Say why what lies under this name can be no copy; "" for a regular file."""
+    if stat.S_ISDIR(mode):
+        return f"{name} is a folder: an append-only folder is no dump"
+    if stat.S_ISLNK(mode):
+        return f"{name} is a symbolic link, and none is followed"
+    return "" if stat.S_ISREG(mode) else f"{name} is no regular file"
 
 
 def _close(opened: Sequence[int]) -> None:

@@ -160,7 +160,7 @@ def _restore(
     with scratch.scratch(reader, allowed, MOST_S) as server:
         progress = _Progress(holding)
         fed = server.fed(progress.counted(chain([head], pieces)), progress.tick)
-        dump = read_dump(fed, MOST_BYTES)
+        dump = read_dump(fed, MOST_BYTES, progress.tick)
         copy_keys = counted_in(dump)
         if not isinstance(copy_keys, Missing):
             result.artefact_keys = keys_by_database(copy_keys)

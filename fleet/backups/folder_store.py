@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +14,7 @@ from django.conf import settings
 from fleet.backups.copies import Kept, Writing, attempt_of
 from fleet.backups.jobs import Lease
 from fleet.backups.models import BackupSource
-from fleet.backups.places import Moving, Seen, Trouble, newest
+from fleet.backups.places import Moving, Seen, Trouble, newest, when_stored
 
 PIECE_BYTES: Final = 1024 * 1024
 UNFINISHED: Final = ".part"
@@ -139,7 +138,7 @@ def _has_copies_in_a_folder(source: BackupSource) -> bool:
 
 def _seen(entry: os.DirEntry[str]) -> Seen:
     found = entry.stat(follow_symlinks=False)
-    return Seen(entry.name, "", datetime.fromtimestamp(found.st_mtime, UTC), found.st_size)
+    return Seen(entry.name, "", when_stored(found.st_mtime), found.st_size)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -23,6 +23,7 @@ MOST_A_MINUTE: Final = 12
 MOST_COUNT: Final = 2**62
 # A start that was so long ago belongs to a run whose end was never told.
 LONGEST_RUN: Final = timedelta(days=2)
+SAID_EMPTY: Final = "the job that made it reported a size of 0 bytes"
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 _COUNT: Final = """
@@ -133,6 +134,7 @@ def _failed(source: BackupSource, told: Told, now: datetime) -> None:
 def _done(source: BackupSource, told: Told, now: datetime) -> None:
     """Keep a copy that was reported: its content is as old as the run's beginning."""
     began_at = _began_at(source, told, now)
+    is_empty = told.size_bytes == 0
     _update(
         source,
         run_started_at=None,
@@ -144,8 +146,10 @@ def _done(source: BackupSource, told: Told, now: datetime) -> None:
     Artefact.objects.create(
         source=source,
         key=f"run of {now:%Y-%m-%d %H:%M:%S.%f} UTC",
-        state=Artefact.State.REPORTED,
-        text="reported by the job that made it; nobody else has seen it",
+        state=Artefact.State.EMPTY if is_empty else Artefact.State.REPORTED,
+        text=SAID_EMPTY
+        if is_empty
+        else "reported by the job that made it; nobody else has seen it",
         seen_at=now,
         stored_at=now,
         content_at=began_at,

@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from checks.missing import Reason
 from fleet.registry.models import Target
 
+# Years before and behind these are no time at which anything was stored, and not every zone has them.
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 # Names looked at per source, and how many of the newest are kept in mind.
 MOST_LISTED: Final = 10_000
 MOST_KEPT: Final = 200
@@ -70,6 +72,12 @@ def _name(placeholder: str, target: Target) -> str:
     if "/" in name or "\0" in name or name in (".", ".."):
         raise Trouble("blocked_address", f"{placeholder} is {name!r}, which is no file name")
     return name
+
+
+def when_stored(seconds: float) -> datetime:
+    """Give a store's Unix time as one that can be written down, however odd it is."""
+    within = min(max(seconds, EARLIEST.timestamp()), LATEST.timestamp())
+    return datetime.fromtimestamp(within, UTC)
 
 
 def newest(found: list[Seen], where: str) -> list[Seen]:

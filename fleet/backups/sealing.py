@@ -31,11 +31,15 @@ TAG_BYTES: Final = 16
 
 
 class SealBroken(Exception):
-    """A file is not sealed, not by this ring, or not as it was written; the text says which."""
+    """A file is not sealed, or not as it was written; the text says which."""
 
     def __init__(self, text: str, *, is_cut: bool = False) -> None:
         super().__init__(text)
         self.is_cut = is_cut
+
+
+class KeyMissing(SealBroken):
+    """A file may be as it was written, but this ring does not open it."""
 
 
 def key_id(key: bytes) -> bytes:
@@ -90,7 +94,7 @@ def opened(pieces: Iterable[bytes], keys: Sequence[bytes]) -> Iterator[bytes]:
         raise SealBroken("it is not sealed, or by a newer version of the portal")
     key = next((key for key in keys if key_id(key) == named), None)
     if key is None:
-        raise SealBroken(f"it is sealed with the key {named.hex()}, which FLEET_KEYS does not hold")
+        raise KeyMissing(f"it is sealed with the key {named.hex()}, which FLEET_KEYS does not hold")
     yield from _unsealed(source, _cipher(key, header), chunk_bytes + TAG_BYTES)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from django.db.models import Q
 
-from fleet.backups.models import Artefact, BackupJob
+from fleet.backups.models import Artefact, BackupJob, BackupSource
 
 # Ours: the tab shows what is under way; a person's own question stays a while longer.
 JOBS_KEPT, ASKED_KEPT = timedelta(days=1), timedelta(days=30)
@@ -22,9 +22,10 @@ def sweep(now: datetime) -> tuple[int, int]:
         Q(asked_by=None, ended_at__lt=now - JOBS_KEPT) | Q(ended_at__lt=now - ASKED_KEPT)
     )
     jobs = ended.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
+    heartbeat = Q(source__kind=BackupSource.Kind.HEARTBEAT)
+    reported = Q(state=Artefact.State.REPORTED) | Q(heartbeat, state=Artefact.State.EMPTY)
     old = Artefact.objects.filter(
-        Q(gone_at__lt=now - GONE_KEPT)
-        | Q(state=Artefact.State.REPORTED, seen_at__lt=now - REPORTS_KEPT),
+        Q(gone_at__lt=now - GONE_KEPT) | Q(reported, seen_at__lt=now - REPORTS_KEPT),
         seen_at__lt=now - REPORTS_KEPT,
     )
     copies = old.order_by("seen_at").values_list("pk", flat=True)[:AT_ONCE]

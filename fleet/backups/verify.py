@@ -17,7 +17,7 @@ from fleet.backups.jobs import Clock, Holding, Lease, finish, recording
 from fleet.backups.listing import keep_in_mind
 from fleet.backups.models import Artefact, BackupJob, BackupSource
 from fleet.backups.places import MOST_KEPT, Moving, Place, Trouble
-from fleet.backups.sealing import SealBroken
+from fleet.backups.sealing import KeyMissing, SealBroken
 from fleet.backups.stores import Unsealed, store_of
 
 logger = logging.getLogger(__name__)
@@ -102,12 +102,15 @@ def _verify(place: Place, artefact: Artefact, lease: Lease, clock: Clock) -> str
     holding = Holding(lease, clock, artefact.stored_bytes)
     try:
         with place.pieces(artefact.key, artefact.version) as pieces:
-            dump = read_dump(_counted(pieces, holding), MOST_BYTES)
+            counted = _Counted(pieces, holding)
+            dump = read_dump(counted.pieces(), MOST_BYTES, counted.tick)
     except Moving as moving:
-        logger.info("not verified artefact=%d: %s", artefact.pk, moving)
+        logger.info("not verified artefact=%d: %r", artefact.pk, str(moving))
         return artefact.state
     except Trouble as trouble:
         learnt: dict[str, Any] = unreadable(Missing(trouble.reason, str(trouble)))
+    except KeyMissing as missing:
+        learnt = unreadable(Missing("undetermined", str(missing)))
     except SealBroken as broken:
         state = State.TRUNCATED if broken.is_cut else State.CORRUPT
         learnt = {"state": state, "reason": "", "text": str(broken)}
@@ -123,12 +126,22 @@ def _verify(place: Place, artefact: Artefact, lease: Lease, clock: Clock) -> str
     return str(learnt["state"])
 
 
-def _counted(pieces: Iterable[bytes], holding: Holding) -> Iterator[bytes]:
-    done_bytes = 0
-    for piece in pieces:
-        done_bytes += len(piece)
-        holding.at(done_bytes)
-        yield piece
+class _Counted:
+    """Tells the lease how far a reading is, also while much comes out of few bytes."""
+
+    def __init__(self, pieces: Iterable[bytes], holding: Holding) -> None:
+        self._pieces = pieces
+        self._holding = holding
+        self._done_bytes = 0
+
+    def pieces(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self._done_bytes += len(piece)
+            self.tick()
+            yield piece
+
+    def tick(self) -> None:
+        self._holding.at(self._done_bytes)
 
 
 def unreadable(missing: Missing) -> dict[str, Any]:

@@ -21,7 +21,7 @@ MOST_BYTES: Final = 4096
 def take(request: HttpRequest, token: str, signal: Signal = "done") -> HttpResponse:
     """Take a call: 204, or 404 for a token that is none, 429 for too many, 400 for what is no number."""
     length = request.headers.get("Content-Length") or "0"  # none: no body is read
-    if not length.isdigit() or int(length) > MOST_BYTES:
+    if not (length.isascii() and length.isdigit()) or int(length) > MOST_BYTES:
         return HttpResponse(status=413)
     given = {name: str(value) for name, value in request.POST.items()}
     try:

@@ -132,7 +132,57 @@ def test_a_packed_dump_is_read_through_its_packing(packed: bytes, wrapping: Wrap
 def test_each_cut_of_a_packed_dump_is_found(pack) -> None:
     packed = pack(GOOD)
     for length in range(5, len(packed) - 8):
-        assert read(packed[:length]).state in (State.TRUNCATED, State.EMPTY), length
+        assert read(packed[:length]).state is State.TRUNCATED, length
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_a_packed_dump_that_is_cut_before_anything_comes_out_is_not_empty(size: int) -> None:
+    packing = zstandard.ZstdCompressor().compressobj()
+    streamed = packing.compress(GOOD) + packing.flush()
+    for packed in (zstandard.compress(GOOD), streamed):
+        for length in range(4, len(packed) - 8):
+            assert read(packed[:length], size).state is State.TRUNCATED, length
+    nothing = zstandard.ZstdCompressor().compressobj().flush()
+
+    assert [read(one, size).state for one in (nothing, zstandard.compress(b""))] == [
+        State.EMPTY
+    ] * 2
+
+
+def packed_with(window_log: int) -> bytes:
+    wide = zstandard.ZstdCompressionParameters.from_level(1, window_log=window_log)
+    packing = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+    return packing.compress(GOOD) + packing.flush()
+
+
+def test_a_packing_that_is_not_opened_here_is_not_damaged() -> None:
+    trained = zstandard.train_dictionary(1000, [GOOD + bytes([n]) * n for n in range(100)])
+
+    assert read(packed_with(27)).state is State.INTACT
+    assert read_dump([packed_with(28)], MOST) == Missing(
+        "too_large",
+        "its zstd packing wants a window of over 128 MiB: pack it with a --long of 27 at most",
+    )
+    assert read_dump([zstandard.ZstdCompressor(dict_data=trained).compress(GOOD)], MOST) == Missing(
+        "protocol", "its zstd packing wants a dictionary, and none is known here"
+    )
+
+
+def test_frames_without_content_are_passed_over() -> None:
+    sizes = b"\x50\x2a\x4d\x18" + (4).to_bytes(4, "little") + b"\x99\x00\x00\x00"
+
+    found = read(sizes + zstandard.compress(GOOD))
+
+    assert (found.state, found.wrapping) == (State.INTACT, Wrapping.ZSTD)
+
+
+def test_whoever_holds_the_lease_hears_of_it_while_much_comes_out_of_few_bytes() -> None:
+    ticks = []
+    bomb = zstandard.compress(b"REDIS0011" + bytes(64 << 20))
+
+    read_dump([bomb], MOST, lambda: ticks.append(1))
+
+    assert (len(bomb) < 4096, len(ticks) >= 64) == (True, True)
 
 
 @pytest.mark.parametrize(

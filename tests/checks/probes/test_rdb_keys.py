@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.facts import Missing
+from checks.probes import rdb_keys
 from checks.probes.rdb import Dump, State, read_dump
 from checks.probes.rdb_keys import MOST_DATABASES, NOT_ENDED, Databases, KeyCount, KeyCounter
 
@@ -144,3 +145,24 @@ def test_what_keydb_writes_around_its_keys_is_no_key() -> None:
     whole = b"REDIS0009\xfe\x00" + plain + expiring + of_a_member + plain + END
 
     assert count(whole) == count(whole, 3) == {0: KeyCount(4, 1)}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [b"\x00\x00\x00", b"\xf9\x00", b"\xfe\x01", b"\x01\x01k\x02\x01a\x01b"],
+    ids=["keys", "words", "databases", "parts"],
+)
+def test_a_dump_that_asks_for_too_many_steps_is_not_counted(monkeypatch, steps: bytes) -> None:
+    monkeypatch.setattr(rdb_keys, "MOST_STEPS", 1000)
+
+    found = count(b"REDIS0011" + 1000 * steps + END)
+
+    assert found == Missing(
+        "undetermined", "its keys are not counted: it has over 1,000 keys and parts of keys"
+    )
+
+
+def test_a_value_that_claims_more_parts_than_there_can_be_is_given_up_at_once() -> None:
+    claimed = b"\x01" + KEY + b"\x81" + (2**62).to_bytes(8)
+
+    assert isinstance(count(b"REDIS0011" + claimed + 20 * b"\x01a"), Missing)

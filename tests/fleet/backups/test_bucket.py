@@ -3,17 +3,20 @@
 import socket
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
 from fleet.backups.bucket import Bucket
+from fleet.backups.listing import keep_in_mind
 from fleet.backups.places import MOST_LISTED, Moving, Trouble
 from fleet.registry.egress import egress_rules
 from fleet.registry.sealed import seal
 from tests.fleet.backups.sources import make_source
-from tests.fleet.factories import make_pair
+from tests.fleet.factories import NOW, make_pair
 
 pytestmark = pytest.mark.django_db
 REGION = {"LocationConstraint": "eu-west-1"}
@@ -279,3 +282,66 @@ def test_a_listing_has_an_end(endpoint, store, monkeypatch):
         "over 2 copies match in bucket copies: name fewer",
     )
     assert MOST_LISTED == 10_000
+
+
+class Endless(BaseHTTPRequestHandler):
+    """A store whose every page names another one, and nothing that matches."""
+
+    def do_GET(self):
+        self.server.asked += 1
+        page = (
+            "<ListVersionsResult><IsTruncated>true</IsTruncated>"
+            f"<NextKeyMarker>k{self.server.asked}</NextKeyMarker></ListVersionsResult>"
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_args):
+        """Say nothing."""
+
+
+def test_a_listing_that_never_ends_is_given_up(monkeypatch):
+    monkeypatch.setattr("fleet.backups.bucket.MOST_PAGES", 3)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        server.asked = 0
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        told = trouble(bucket(f"http://127.0.0.1:{server.server_port}").listing)
+        server.shutdown()
+
+    assert (server.asked, told) == (
+        3,
+        (
+            "too_large",
+            "bucket copies: its listing did not end after 3 pages: name a longer prefix",
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_listed"),
+    [
+        ({}, True),
+        ({"Key": "k" * 1024}, True),
+        ({"Key": "k" * 1025}, False),
+        ({"Key": "a\0.rdb"}, False),
+        ({"Key": "\u202e \n.rdb"}, True),
+        ({"VersionId": "v" * 2000}, False),
+        ({"ETag": "e\0"}, False),
+        ({"Size": -1}, False),
+        ({"Size": 2**63}, False),
+        ({"LastModified": datetime(1, 1, 1, tzinfo=UTC)}, True),
+    ],
+)
+def test_what_a_hostile_store_names_can_be_written_down(fields, is_listed):
+    one = {"Key": "a.rdb", "ETag": "e", "Size": 1, "LastModified": NOW, **fields}
+    place = bucket("http://127.0.0.1:1")
+
+    seen = place._seen(one)
+
+    assert (seen is not None) is is_listed
+    if seen:
+        keep_in_mind(place._source, [seen], NOW)
+        assert place._source.artefacts.get().stored_at >= datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleet.backups.directory import Directory, place_within, roots_of
-from fleet.backups.places import Moving, Trouble
+from fleet.backups.places import Moving, Trouble, when_stored
 from tests.fleet.backups.sources import make_source
 from tests.fleet.factories import make_pair
 
@@ -255,3 +255,61 @@ def test_two_tenants_whose_names_differ_by_a_slash_do_not_meet(tmp_path, setting
     settings.BACKUP_ROOTS = [f"{tmp_path}/{{tenant}}"]
 
     assert trouble(lambda: roots_of(make_pair("Northwind/..").target))[0] == "blocked_address"
+
+
+def test_a_link_below_the_tenants_own_folder_leads_nowhere(tmp_path, settings):
+    """What lies below its name in a root is the tenant's to rename, and to make a link of."""
+    settings.BACKUP_ROOTS = [f"{tmp_path}/{{tenant}}/redis/"]
+    put(tmp_path / "Contoso" / "redis" / "dump-1.rdb", b"another's")
+    (tmp_path / "Northwind").mkdir()
+    own = tmp_path / "Northwind" / "redis"
+    own.symlink_to(tmp_path / "Contoso" / "redis")
+    source = make_source(make_pair("Northwind"), folder=str(own), name_pattern="*")
+
+    assert trouble(Directory(source, NOW).listing) == (
+        "blocked_address",
+        f"{own} is no folder, or a symbolic link to one",
+    )
+    own.unlink()
+    put(own / "dump-1.rdb", b"mine")
+    assert read(Directory(source, NOW)) == b"mine"
+
+
+def test_an_operators_link_to_a_tenants_folder_is_followed(tmp_path, settings):
+    settings.BACKUP_ROOTS = [f"{tmp_path}/all/{{tenant}}"]
+    put(tmp_path / "disk" / "dump-1.rdb", b"mine")
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "Northwind").symlink_to(tmp_path / "disk")
+    folder = f"{tmp_path}/all/Northwind"
+
+    place = Directory(make_source(make_pair("Northwind"), folder=folder, name_pattern="*"), NOW)
+
+    assert read(place) == b"mine"
+
+
+def test_a_name_that_cannot_be_written_down_hides_no_other(root):
+    odd = os.fsencode(root) + b"/dump-\xff.rdb"
+    os.close(os.open(odd, os.O_CREAT | os.O_WRONLY))
+    os.utime(odd, (1, 1))
+    place = directory(root)
+
+    assert trouble(place.listing) == (
+        "protocol",
+        "'dump-\\udcff.rdb' is named in no UTF-8: rename it",
+    )
+    put(root / "dump-\n1.rdb")
+    put(root / "dump-\u202e\U0001f4be.rdb")
+    assert sorted(keys(place)) == ["dump-\n1.rdb", "dump-\u202e\U0001f4be.rdb"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at"),
+    [
+        (-(10**11), datetime(1970, 1, 1, tzinfo=UTC)),
+        (-1, datetime(1970, 1, 1, tzinfo=UTC)),
+        (1, datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)),
+        (10**12, datetime(9999, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_time_that_no_calendar_has_is_one_that_can_be_written_down(seconds, at):
+    assert when_stored(seconds) == at

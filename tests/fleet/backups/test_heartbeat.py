@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from checks.facts import Missing
 from fleet.backups import heartbeat
+from fleet.backups.facts import backup_facts
 from fleet.backups.heartbeat import MOST_A_MINUTE, BadTelling, NoSuchToken, TooOften, beat
 from fleet.backups.models import Artefact, BackupSource, HeartbeatToken
 from tests.fleet.backups.sources import make_source
@@ -47,6 +49,14 @@ def test_a_run_that_is_done_is_a_copy_as_old_as_its_beginning(token, source):
     assert (copy.stored_bytes, copy.sha256, copy.keys) == (123, SHA, {"all": 9})
     source.refresh_from_db()
     assert (source.run_started_at, source.last_ok_at, source.last_reason) == (None, later, "")
+
+
+def test_a_copy_that_is_reported_empty_is_no_good_one(token, source):
+    beat(token, "done", {"size": "0"}, NOW)
+
+    (found,) = backup_facts([source.target_id], NOW)[source.target_id].sources
+    assert Artefact.objects.get().state == "empty"
+    assert (found.newest.state, isinstance(found.good, Missing)) == ("empty", True)
 
 
 @pytest.mark.parametrize(

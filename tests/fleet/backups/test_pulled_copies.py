@@ -249,6 +249,9 @@ def test_without_its_key_a_copy_stays_shut(opened, server, settings):
 
     with plain_copy(copy, NOW) as pieces, pytest.raises(SealBroken, match="FLEET_KEYS does not"):
         next(pieces)
+    found = verified(source, copy)
+    assert (found.state, found.reason) == ("unreadable", "undetermined")
+    assert found.text.endswith("which FLEET_KEYS does not hold")
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,12 @@ def test_jobs_stay_for_a_day_and_what_was_asked_for_a_month(ago, is_asked, is_ke
         (900 * DAY, {"gone_at": NOW - 401 * DAY}, False),
         (119 * DAY, {"state": "reported"}, True),
         (121 * DAY, {"state": "reported"}, False),
+        (121 * DAY, {"state": "empty"}, False),
     ],
 )
 def test_copies_stay_while_they_are_there(ago, fields, is_kept):
-    make_artefact(make_source(make_pair()), at=NOW - ago, **fields)
+    kind = "heartbeat" if fields.get("state") in ("reported", "empty") else "directory"
+    make_artefact(make_source(make_pair(), kind), at=NOW - ago, **fields)
 
     sweep(NOW)
 

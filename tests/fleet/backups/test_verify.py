@@ -5,6 +5,7 @@ import os
 from datetime import timedelta
 
 import pytest
+import zstandard
 from django.conf import settings as given
 
 from fleet.backups import jobs, work
@@ -17,6 +18,15 @@ from tests.fleet.factories import NOW, make_pair
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 MADE = NOW - 3 * HOUR
+
+
+def packed_wide(content):
+    wide = zstandard.ZstdCompressionParameters.from_level(1, window_log=30)
+    packing = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+    return packing.compress(content) + packing.flush()
+
+
+WIDE = packed_wide(dump(MADE))
 
 
 @pytest.fixture
@@ -77,10 +87,22 @@ def test_a_whole_copy_is_intact_and_says_what_it_holds(source, folder):
         (dump(MADE)[:-8] + bytes(8), "unchecked", ""),
         (gzip.compress(dump(MADE)), "intact", ""),
         (gzip.compress(dump(MADE))[:-9], "truncated", ""),
+        (WIDE, "unreadable", "too_large"),
         (b"*2\r\n$6\r\nSELECT\r\n", "unreadable", "protocol"),
         (b"\x7fELF and so on", "unreadable", "protocol"),
     ],
-    ids=["empty", "cut", "cut early", "flipped", "no sum", "gzip", "gzip cut", "AOF", "other"],
+    ids=[
+        "empty",
+        "cut",
+        "cut early",
+        "flipped",
+        "no sum",
+        "gzip",
+        "gzip cut",
+        "wide window",
+        "AOF",
+        "other",
+    ],
 )
 def test_each_kind_of_copy_gets_its_verdict(source, folder, content, state, reason):
     put(folder, "a.rdb", content)
@@ -222,3 +244,16 @@ def test_a_cancelled_verification_leaves_no_verdict(source, folder):
 
     assert states(source) == {"1.rdb": "seen"}
     assert BackupJob.objects.get().state == "cancelled"
+
+
+def test_a_bomb_is_cancelled_while_it_bursts(source, folder):
+    put(folder, "1.rdb", zstandard.compress(b"REDIS0011" + bytes(200 << 20)))
+    times = iter(NOW + number * jobs.RENEW_EVERY for number in range(10_000))
+    jobs.ask(Wish("verify", source.target_id, source.pk), None, NOW)
+    job, lease = jobs.take(work.MOST, NOW)
+    jobs.cancel(job.pk, NOW)
+
+    work.do(job, lease, lambda: next(times))
+
+    assert BackupJob.objects.get().state == "cancelled"
+    assert states(source) == {"1.rdb": "seen"}
