@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from fleet.backups.models import BackupSource
 from fleet.backups.places import Moving, Seen, Trouble, newest, when_stored
 
 PIECE_BYTES: Final = 1024 * 1024
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 UNFINISHED: Final = ".part"
 
 
@@ -162,4 +164,6 @@ def _trouble(error: OSError, folder: Path) -> Trouble:
     if isinstance(error, PermissionError):
         return Trouble("no_permission", f"{folder} may not be used by the worker")
     text = os.strerror(error.errno or 0).lower()
+    if error.errno in FULL:
+        return Trouble("too_large", f"the copy does not fit in {folder}: {text}")
     return Trouble("undetermined", f"{folder} could not be used: {text}")

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from fleet.backups.heartbeat_token import HeartbeatToken as HeartbeatToken
+from fleet.backups.pull_room import PullRoom as PullRoom
 from fleet.registry.models import Target
 from fleet.registry.sealed import SealedField
 

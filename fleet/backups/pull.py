@@ -24,6 +24,8 @@ from fleet.backups.packing import Packer
 from fleet.backups.pings import PingWatch
 from fleet.backups.places import Trouble
 from fleet.backups.retention import Copy, Keep, to_remove
+from fleet.backups.room import LOOK_AGAIN
+from fleet.backups.room import look as look_at_room
 from fleet.backups.safety import Room, SafetyLimits, refusals
 from fleet.backups.stores import store_of
 from fleet.backups.verify import GOOD, MOST_BYTES, proved
@@ -57,6 +59,8 @@ def run(job: BackupJob, lease: Lease, clock: Clock) -> None:
         _fail(source, lease, clock(), error, None if is_asked else wait)
     else:
         _thin_out(source, store, clock())
+    if source.destination == BackupSource.Destination.DIRECTORY:
+        look_at_room(clock(), LOOK_AGAIN)
 
 
 def _fail(

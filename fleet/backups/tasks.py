@@ -14,6 +14,7 @@ from fleet.backups import drill_plan, schedule
 from fleet.backups.growth import keep_growth
 from fleet.backups.jobs import Lease
 from fleet.backups.models import BackupJob
+from fleet.backups.room import look, zones_to_look_in
 from fleet.backups.sweep import sweep
 from fleet.backups.work import do, fail, slot, taking
 from fleet.registry.outage import database_may_fail
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 # A worker gives its thread back after so long; the next message goes on. Ours.
 TURN_S: Final = 60.0
 EXPIRES_S: Final = 5
+LOOK_EXPIRES_S: Final = 3000  # before the next is sent
 
 
 @shared_task(ignore_result=True)
@@ -60,8 +62,17 @@ def do_safely(job: BackupJob, lease: Lease) -> None:
 
 @shared_task(ignore_result=True)
 def keep_backups() -> None:
-    """Remove what nobody looks at any more, and draw once a day how copies grow. Safe to run twice."""
+    """Sweep, draw once a day how copies grow, and let zones look at their disks. Safe to run twice."""
     with database_may_fail("backups' sweep"):
         now = timezone.now()
         sweep(now)
         keep_growth(now)
+        for slug in zones_to_look_in(now):
+            look_at_room.apply_async(queue=f"zone.{slug}.bulk", expires=LOOK_EXPIRES_S)
+
+
+@shared_task(ignore_result=True)
+def look_at_room() -> None:
+    """Write how full the disk is that this worker keeps pulled copies on. Safe to run twice."""
+    with database_may_fail("the look at the pull folder"):
+        look(timezone.now())

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.core.paginator import Paginator
-from django.db.models import Count, Exists, F, Min, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from checks.growth import LEAST_DAYS
 from fleet.backups.models import Artefact, BackupSource, Drill, DrillPlan
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
+from fleet.portal.backup_stores import FORECAST_DAYS, stores_of
 from fleet.portal.backup_words import BAD
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Target
@@ -25,7 +25,6 @@ from fleet.registry.models import Target
 PER_PAGE: Final = 50
 PROVEN_FOR: Final = timedelta(days=30)
 DAY: Final = timedelta(days=1)
-FORECAST_DAYS: Final = 30
 TOLD_OF_BAD: Final = ("backup.intact", "backup.size")  # the rules that judge such copies
 # What ?view= shows, in the order of the chips.
 VIEWS: Final = {
@@ -34,20 +33,6 @@ VIEWS: Final = {
     "drills": gettext_lazy("Drills due"),
     "trouble": gettext_lazy("Sources in trouble"),
 }
-
-
-@dataclass(frozen=True)
-class Room:
-    """What pulled copies take in the portal's own places, and what they will take."""
-
-    count: int
-    bytes: int
-    per_day_bytes: int
-
-    @property
-    def later_bytes(self) -> int:
-        """Give what they take in FORECAST_DAYS at the pace of the last days, nothing removed."""
-        return self.bytes + self.per_day_bytes * FORECAST_DAYS
 
 
 @scoped_view
@@ -73,8 +58,9 @@ def show(request: HttpRequest, rows: Rows) -> HttpResponse:
         "chips": [(name, words, counts[name]) for name, words in VIEWS.items()],
         "pairs_count": active.count(),
         "shown": shown,
-        "room": _room(rows, now),
+        "stores": stores_of(rows, now),
         "forecast_days": FORECAST_DAYS,
+        "least_days": LEAST_DAYS,
     }
     return page(request, "portal/backups/fleet.html", _("Backups"), context)
 
@@ -135,18 +121,3 @@ def _drills_due(rows: Rows, now: datetime) -> Any:
         .select_related("target__tenant", "target__pair_state")
         .order_by("next_due_at", "pk")
     )
-
-
-def _room(rows: Rows, now: datetime) -> Room:
-    """Add up the pulled copies that are there; the pace is of those that came within 7 days."""
-    there = rows.of(Artefact).filter(source__kind=BackupSource.Kind.PULL, gone_at=None)
-    week = now - 7 * DAY
-    found: Mapping[str, Any] = there.aggregate(
-        n=Count("pk"),
-        size=Sum("stored_bytes"),
-        lately=Sum("stored_bytes", filter=Q(seen_at__gt=week)),
-        first=Min("seen_at"),
-    )
-    first = found["first"]
-    days = max(1.0, min(7.0, (now - first) / DAY)) if first else 1.0
-    return Room(found["n"], found["size"] or 0, int((found["lately"] or 0) / days))

@@ -22,6 +22,7 @@ from fleet.backups.models import (
     Drill,
     DrillPlan,
     HeartbeatToken,
+    PullRoom,
 )
 from fleet.findings.models import Finding, MaintenanceWindow, Transition, Waiver, WaiverNotice
 from fleet.history.models import FleetHour, ScoreDay
@@ -82,6 +83,7 @@ TENANT_PATHS: dict[type[Model], str] = {
     Drill: "target__tenant",
     DrillPlan: "target__tenant",
     BackupJob: "target__tenant",
+    PullRoom: FLEET,  # how full a disk is tells of every tenant's copies
     FleetHour: FLEET,
     ScoreDay: "tenant",  # the row without one is the fleet's
 }

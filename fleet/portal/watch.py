@@ -13,7 +13,9 @@ from django.utils.translation import gettext
 
 from fleet.alerts.alarms import clear_alarm, raise_alarm
 from fleet.alerts.models import PortalAlarm
+from fleet.backups.models import PullRoom
 from fleet.portal import deadman, faults
+from fleet.portal.backup_room import little_room, room_of
 from fleet.portal.faults import Fault
 from fleet.portal.lag import Lag, read_lag
 from fleet.portal.manning import SEEN_WITHIN, zones_seen
@@ -34,6 +36,7 @@ OURS: Final = (
     "outbox.",
     "history.partitions",
     "disk.",
+    "room.",
     "keys.mismatch",
     "deadman.",
 )
@@ -68,10 +71,13 @@ def _faults(lag: Lag, now: datetime) -> Iterator[Fault]:
     yield from faults.blind(SEES_ALL.of(Zone))
     seen = SEES_ALL.of(Worker).filter(last_seen_at__gt=now - SEEN_WITHIN)
     yield from faults.blind_workers(seen.select_related("zone"))
-    yield from faults.late(lag.zones, {zone.slug for zone in zones if zone.is_manned(now)})
+    manned = {zone.slug for zone in zones if zone.is_manned(now)}
+    yield from faults.late(lag.zones, manned)
     yield from faults.outbox(lag, now)
     yield from faults.without_partitions(now)
     yield from faults.disk_of(settings.DATA_FOLDER)
+    rooms = map(room_of, SEES_ALL.of(PullRoom).select_related("zone"))
+    yield from little_room(rooms, manned, now)
     yield from faults.unreadable_secrets(SEES_ALL)
     yield from faults.no_switch(settings.DEADMAN_URL)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from fleet.backups.models import PullRoom
 from fleet.inspections.blind import AGAIN
 from fleet.portal import addresses
+from fleet.portal.backup_room import Room, room_of
 from fleet.portal.manning import SEEN_WITHIN, ZoneSeen, zones_seen
 from fleet.portal.scoped_admin import Rows
 from fleet.registry.models import Worker, Zone
@@ -32,6 +34,7 @@ class ZoneCard:
     seen: ZoneSeen
     is_manned: bool
     workers: tuple[WorkerLine, ...]
+    room: Room | None = None  # for pulled copies, where any are pulled to a folder
 
     @property
     def again_s(self) -> int:
@@ -45,12 +48,20 @@ class ZoneCard:
 
 
 def zone_cards(rows: Rows, now: datetime) -> list[ZoneCard]:
-    """Return every zone that matters to this person. Two queries and one for the workers."""
+    """Return every zone that matters to this person. Four queries."""
     seen = {one.zone_id: one for one in zones_seen(rows)}
     found = rows.of(Zone).prefetch_related("workers").order_by("slug")
     shown = (zone for zone in found if rows.seen == EVERYTHING or seen[zone.pk].pairs_count)
+    used = rows.of(PullRoom).filter(sources_count__gt=0).select_related("zone")
+    rooms = {row.zone_id: room_of(row) for row in used}
     return [
-        ZoneCard(zone, seen[zone.pk], seen[zone.pk].is_manned(now), _workers(zone, now))
+        ZoneCard(
+            zone,
+            seen[zone.pk],
+            seen[zone.pk].is_manned(now),
+            _workers(zone, now),
+            rooms.get(zone.pk),
+        )
         for zone in shown
     ]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import threading
@@ -23,7 +24,7 @@ from fleet.backups import jobs, work
 from fleet.backups.copies import attempt_of
 from fleet.backups.jobs import Wish
 from fleet.backups.live import look, others_on_host, server_of_pair
-from fleet.backups.models import Artefact, BackupJob
+from fleet.backups.models import Artefact, BackupJob, PullRoom
 from fleet.backups.own_pulls import own_pulls
 from fleet.backups.safety import Others
 from fleet.registry.attestations import Claim, attest_targets
@@ -204,6 +205,32 @@ def test_what_stands_in_the_way_is_told(source, folder, fields, reason, text):
 
     assert (job.state, job.reason, files(folder)) == ("failed", reason, [])
     assert job.error.startswith(text)
+
+
+@contextmanager
+def disk_of(most_bytes: int):
+    """Let no file grow over so many bytes: the system refuses the rest of a write, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_in_the_middle_leaves_nothing(source, folder, server):
+    with disk_of(500_000):
+        job = pull(source)
+
+    assert (job.state, job.reason) == ("failed", "too_large")
+    assert job.error.startswith(f"the copy does not fit in {folder}")
+    assert (files(folder), Artefact.objects.count()) == ([], 0)
+    assert (source.last_text, source.next_due_at) == (job.error, NOW + timedelta(hours=1))
+    room = PullRoom.objects.get()
+    assert (room.folder, room.read_at, room.sources_count) == (str(folder), NOW, 1)
+    with Redis.from_url(server.url) as client:
+        assert until(lambda: client.info("replication")["connected_slaves"] == 0)
+    assert pull(source, NOW + MINUTE).state == "done"
 
 
 def test_without_a_folder_there_is_no_pull(source, settings):
