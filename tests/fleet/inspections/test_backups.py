@@ -112,3 +112,19 @@ def test_what_is_new_of_copies_is_judged_as_soon_as_it_is_known(
     assert judge_new_copies(later) == 0
     due = [Cadence.BACKUP in one.cadences for one in claimed(later)]
     assert due == [bool(hastened)] or not due
+
+
+@pytest.mark.parametrize(("judged_after_s", "hastened"), [(-1, 1), (0, 1), (14, 1), (15, 0)])
+def test_a_visit_that_began_as_a_pull_ended_may_have_read_what_was_there_before(
+    judged_after_s, hastened
+):
+    """What is known of copies is read before a visit begins."""
+    (pair,) = make_pairs(1)
+    visit(NOW)
+    ended_at = NOW + timedelta(minutes=5)
+    PairState.objects.update(backup_at=ended_at + timedelta(seconds=judged_after_s))
+    BackupJob.objects.create(
+        kind="pull", target=pair.target, made_at=NOW, state="done", ended_at=ended_at
+    )
+
+    assert judge_new_copies(ended_at + timedelta(seconds=30)) == hastened
