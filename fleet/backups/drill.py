@@ -124,7 +124,6 @@ def _drill(target: Target, artefact: Artefact, holding: Holding, now: datetime) 
     """Restore one copy; whatever stands in the way is a result. Raises Lost and Cancelled."""
     result = Result(artefact_keys=artefact.keys)
     live = _live_keys(target)
-    result.live_keys = {} if isinstance(live, Missing) else live
     try:
         with plain_copy(artefact, now) as pieces:
             _restore(target, pieces, holding, live, result)
@@ -170,6 +169,9 @@ def _restore(
             raise sorted_out(error, dump, allowed) from None
         result.load_ms = round(1000 * (time.monotonic() - began_s))
         result.keys = server.keys_by_database()
+        if not isinstance(live, Missing):
+            # A server that was asked and holds none in a database is known to: 0, and not nothing.
+            result.live_keys = dict.fromkeys(result.keys, 0) | live
         result.families = families_of(server, target)
     _decide(_restored(target, copy_keys, live, result), result)
 

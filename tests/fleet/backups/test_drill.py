@@ -14,6 +14,7 @@ from checks.probes.rdb import CRC_BYTES
 from fleet.backups import drill_plan, jobs, work
 from fleet.backups.jobs import Wish
 from fleet.backups.models import Artefact, BackupJob, Drill, DrillPlan
+from fleet.portal.backup_words import compared
 from fleet.registry.egress import egress_rules
 from tests import kinds, servers
 from tests.fleet.backups.dumps import sealed
@@ -119,6 +120,19 @@ def test_every_kind_of_value_comes_back_in_each_database(stage):
 
     assert (found.outcome, found.text) == ("passed", f"{sum(counted.values()):,} keys came back")
     assert (found.keys, found.artefact_keys, found.live_keys) == (counted, counted, counted)
+
+
+def test_a_live_server_that_holds_nothing_now_is_known_to(stage):
+    stage.put(kinds.saved(stage.client))
+    stage.client.flushall()
+    found = drill(stage)
+
+    assert (found.outcome, found.live_keys) == ("passed", {"8": 0})
+    assert compared(found) == ["db8: 2,003 restored, 2,003 in the copy, 0 live"]
+    assert found.text == (
+        "2,003 keys came back; the live server holds 0 keys in database 8 now, "
+        "under 50% of the 2,003 that came back"
+    )
 
 
 @pytest.mark.parametrize("stage", LEASING, indirect=True)
