@@ -15,6 +15,7 @@ import psycopg
 from run import keys, postgres, valkey
 from run.children import Running
 from tests import servers
+from tests.bench.used import use
 
 TICK = os.sysconf("SC_CLK_TCK")
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -63,7 +64,9 @@ def stage(servers_count: int = 8, data: Path | None = None) -> Iterator[Stage]:
         made = Stage(folder, url, valkey.url(socket), postmaster_id(home), broker.process.pid)
         for number in range(servers_count):
             kind = servers.redis if number % 2 else servers.valkey
-            made.farm.append(running.enter_context(kind("save", "900 1 300 10")))
+            server = running.enter_context(kind("save", "900 1 300 10"))
+            use(server.url)
+            made.farm.append(server)
         environment(made)
         yield made
 
