@@ -274,7 +274,8 @@ def _unanswered(facts: PairFacts, missing: Missing, fault: Fault) -> Verdict:
             **seen,
         )
     return failed(
-        f"{fault.lead} {origin}: {missing.text}; it must answer PING with the stored credentials",
+        f"{fault.lead} {origin}: {missing.text.rstrip('.')}; "
+        "it must answer PING with the stored credentials",
         short=fault.short,
         severity=Severity.CRITICAL,
         cause=fault.cause,

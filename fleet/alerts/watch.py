@@ -69,7 +69,7 @@ def _refusing(now: datetime) -> tuple[str, str] | None:
         "%(n)s mails could not be handed over: %(error)s",
         found["count"],
     )
-    return text % {"n": f"{found['count']:,}", "error": error}, _(
+    return text % {"n": f"{found['count']:,}", "error": _sentence(error)}, _(
         "Look at the mail server and at EMAIL_URL. Mails are tried again for 24 hours, at least hourly."
     )
 
@@ -85,9 +85,14 @@ def _dead() -> tuple[str, str] | None:
         "%(n)s mails were given up; the last to %(name)s: %(error)s",
         count,
     )
-    return text % {"n": f"{count:,}", "name": last.channel.name, "error": last.error}, _(
+    return text % {"n": f"{count:,}", "name": last.channel.name, "error": _sentence(last.error)}, _(
         "Mend the address or the mail server, then retry them in the deliveries log, or dismiss them."
     )
+
+
+def _sentence(answer: str) -> str:
+    """End a server's words with a full stop: what to do follows them."""
+    return f"{answer.rstrip('. ')}."
 
 
 def _nobody() -> tuple[str, str] | None:

@@ -22,6 +22,10 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def refused(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001  Django's
     """Answer 403."""
     words = _("Your role does not allow it. An operator can change your memberships under People.")
+    if isinstance(user := getattr(request, "user", None), User) and user.is_superuser:
+        words = _(
+            "Nobody may do this, whatever their role: a record or a rule of the portal forbids it."
+        )
     return _answer(request, HTTPStatus.FORBIDDEN, _("Not allowed"), words)
 
 

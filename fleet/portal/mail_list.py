@@ -94,7 +94,7 @@ def subject_cell(mail: Mail) -> SafeString:
     return format_html(
         '<a class="pk-name pk-line1" href="{}">{}</a><span class="pk-line2">{}</span>',
         reverse("admin:alerts_mail_change", args=[mail.pk]),
-        mail.subject or mail.get_kind_display(),
+        mail.subject or _("Not written yet"),
         mail.get_kind_display(),
     )
 

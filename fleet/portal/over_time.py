@@ -30,6 +30,7 @@ from fleet.registry.scoping import EVERYTHING
 
 RANGES: Final = tuple(BY_NAME[name] for name in ("30d", "90d", "2y"))
 CHOSEN: Final = BY_NAME["90d"]
+LEAST_SPAN: Final = timedelta(days=7)  # a point is a day: fewer would be told in hours
 COUNTS: Final = tuple(Day.__dataclass_fields__)[1:-1]
 
 
@@ -76,7 +77,7 @@ def data(request: HttpRequest, rows: Rows) -> JsonResponse:
     shown = _shown(request, rows)
     happened = _events(rows, shown)
     first = [one.points[0][0] for chart in shown.charts for one in chart.series if one.points]
-    latest = (shown.until - timedelta(days=2)).timestamp()
+    latest = (shown.until - LEAST_SPAN).timestamp()
     return JsonResponse(
         {
             "from": max(shown.since.timestamp(), min([*first, latest])),

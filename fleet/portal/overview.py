@@ -42,7 +42,8 @@ WHAT_FAILS: Final = {
         "EmailEngine of %(n)s does not answer", "EmailEngines of %(n)s do not answer", "count"
     ),
 }
-OTHERWISE: Final = ngettext_lazy("%(n)s fails another check", "%(n)s fail another check", "count")
+# Of findings, not of pairs: one that is told of already may fail others too.
+OTHERWISE: Final = ngettext_lazy("%(n)s other check fails", "%(n)s other checks fail", "count")
 TASKS, MOVES, TENANTS, FAILED_RULES, DOUBTS, ENDING = 5, 6, 10, 8, 6, 5
 
 

@@ -137,6 +137,7 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
     policy = policy_of(pair.target)
     table = matrix.build(pair, read, {finding.rule_id: finding for finding in live}, policy)
     todo = [Todo(finding, remedy_of(finding, read, policy)) for finding in live]
+    waiting = check_now.waiting(rows, pair, now)
     return {
         "now": now,
         "reading": read,
@@ -148,9 +149,21 @@ def context(rows: Rows, pair: Pair, now: datetime) -> dict[str, Any]:
         "matrix": table,
         "unregistered": _unregistered(read) if state and state.is_redis_only else 0,
         "rights": _rights(read, table, pair),
-        "waiting": check_now.waiting(rows, pair, now),
+        "waiting": waiting,
+        "unread_words": _unread_words(pair.target, is_manned=not waiting),
         "is_silent": state is not None and pair_list.is_silent(state),
     }
+
+
+def _unread_words(target: Target, *, is_manned: bool) -> tuple[str, str]:
+    """Say of a pair that was never read when it will be: beside its lamp, and in place of what to do."""
+    if target.state == Target.State.PAUSED:
+        return _("not checked: paused"), _("Paused: it is first read once you resume checking.")
+    if target.state == Target.State.ARCHIVED:
+        return _("not checked: archived"), _("Archived before it was ever read.")
+    if not is_manned:
+        return _("no worker to read it"), _("It is first read once its zone has a worker.")
+    return _("first reading is due"), _("First reading under way: findings appear here.")
 
 
 def policy_of(target: Target) -> Policy:
@@ -216,7 +229,7 @@ def _answer(kind: Kind, table: matrix.Matrix, live: list[Finding], state: PairSt
     for line in table.not_verified(kind):
         if line.rule.id in state.core_unknown:
             reason = in_words(state.core_unknown[line.rule.id])
-            return _("%(title)s: %(reason)s") % {"title": line.title, "reason": reason}
+            return f"{reason} ({line.rule.id})"
     return ""
 
 

@@ -21,7 +21,7 @@ from fleet.inspections.models import DryRun
 from fleet.inspections.terms import forget
 from fleet.people.models import User
 from fleet.portal import addresses
-from fleet.portal.policy_form import LayerForm, build, from_yaml, to_yaml, typed_of
+from fleet.portal.policy_form import LayerForm, build, from_yaml, shown, to_yaml, typed_of
 from fleet.portal.rules import Words
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Pair, PolicyVersion, Target, Tenant
@@ -189,13 +189,9 @@ def _begun(request: HttpRequest, rows: Rows, name: str) -> HttpResponse:
 
 
 def lines_of(overrides: Overrides) -> tuple[tuple[str, str], ...]:
-    """Write what a layer says: a rule and its values a line."""
-    typed = typed_of(overrides)
+    """Write what a layer says: a rule and its values a line, each limit in its unit."""
     return tuple(
-        (
-            rule_id,
-            ", ".join(f"{name} {typed[f'{rule_id}:{name}']}" for name in wanted),
-        )
+        (rule_id, ", ".join(f"{name} {shown(name, value)}" for name, value in wanted.items()))
         for rule_id, wanted in overrides.items()
     )
 

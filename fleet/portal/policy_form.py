@@ -100,6 +100,11 @@ def _written(name: str, value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def shown(name: str, value: Any) -> str:
+    """Write a stored limit in its unit; a reserved word's value as a person would type it."""
+    return _written(name, value) if name in RESERVED_ALLOWED else in_unit(name, _tuple(value))
+
+
 def build(
     typed: Mapping[str, str],
     policies: Policies,

@@ -37,6 +37,11 @@ class ZoneCard:
     room: Room | None = None  # for pulled copies, where any are pulled to a folder
 
     @property
+    def has_gone(self) -> bool:
+        """Tell whether a worker of it is gone, and may be forgotten."""
+        return not all(one.is_seen for one in self.workers)
+
+    @property
     def again_s(self) -> int:
         """How often it checks itself while it is blind."""
         return int(AGAIN.total_seconds())

@@ -275,6 +275,19 @@ def failing_worker():
     thread.join(timeout=25)
 
 
+@pytest.mark.parametrize("visitor", [("dark", "phone")], indirect=True)
+def test_on_a_phone_nothing_of_a_pair_lies_beside_the_screen(visitor, pair, now):
+    page = visitor.open(f"/admin/registry/pair/{pair.pk}/changes/")
+    assert page.get_by_role("link", name="Changes", exact=True).bounding_box()["x"] < 390
+    page.locator(".pk-more summary").click()
+    menu = page.locator(".pk-more form").bounding_box()
+    assert (menu["x"] >= 0, menu["x"] + menu["width"] <= 390) == (True, True)
+
+    visitor.open(f"/admin/registry/pair/{make_pair(zone='ap-1').pk}/change/")
+    assert page.get_by_text("This pair is not checked.").is_visible()
+    assert [*visitor.violations(), *visitor.faults, visitor.overflow()] == [0]
+
+
 @pytest.mark.parametrize("visitor", LOOKS, indirect=True, ids="-".join)
 def test_a_failed_test_takes_the_focus_and_loses_the_password(visitor, now, failing_worker):
     make_worker(now=now)

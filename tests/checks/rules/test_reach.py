@@ -96,6 +96,12 @@ def test_loading_counts_from_its_start_where_the_server_tells_it(started_s, seve
     assert reachable.judge(facts).severity == severity
 
 
+def test_what_a_server_says_with_a_full_stop_goes_on_in_the_sentence():
+    refused = Missing("auth", "WRONGPASS invalid username-password pair or user is disabled.")
+
+    assert "user is disabled; it must answer" in reachable.judge(facts_with(redis=refused)).message
+
+
 def test_waiting_at_first_sight_warns():
     verdict = reachable.judge(facts_with(redis=BUSY, since=Missing("first_visit", "first")))
 

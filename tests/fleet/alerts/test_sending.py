@@ -88,7 +88,7 @@ def test_after_a_day_of_refusals_it_is_a_dead_letter_with_an_alarm_and_may_be_re
 
     assert timedelta(hours=24) <= story.now - begun <= timedelta(hours=25)
     alarm = PortalAlarm.objects.get(key="mail.dead")
-    assert alarm.text == "1 mail was given up; the last to Operations: 451 4.3.0 try later"
+    assert alarm.text == "1 mail was given up; the last to Operations: 451 4.3.0 try later."
     assert not Told.objects.exists()
 
     story.inbox.answer = "250 ok"
@@ -197,7 +197,7 @@ def test_a_server_that_is_away_makes_all_wait_and_the_first_mail_it_takes_frees_
     story.after(minutes=10)
     alarm = PortalAlarm.objects.get(key="mail.refusing")
     server = f"127.0.0.1:{settings.EMAIL_PORT} was not reached: Connection refused"
-    assert alarm.text == f"2 mails could not be handed over: {server}"
+    assert alarm.text == f"2 mails could not be handed over: {server}."
 
     with mail_server(settings.EMAIL_PORT) as inbox:
         story.after(minutes=20)

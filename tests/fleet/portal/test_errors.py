@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.utils.html import strip_tags
 
+from tests.fleet.alerts.stories import make_channel
 from tests.fleet.factories import make_pair, make_person
 
 pytestmark = pytest.mark.django_db
@@ -53,3 +54,20 @@ def test_a_form_that_is_too_old_says_so():
 
     assert answer.status_code == 403
     assert "The form has expired This form stood open too long" in words(answer)
+
+
+def test_an_operator_is_not_sent_to_an_operator(client):
+    client.force_login(make_person())
+    channel = make_channel()
+
+    answer = client.get(f"/admin/alerts/channel/{channel.pk}/delete/")
+
+    assert answer.status_code == 403
+    assert "Not allowed Nobody may do this, whatever their role" in words(answer)
+
+
+def test_a_request_by_another_name_is_refused_in_our_words(client):
+    answer = client.get("/admin/", headers={"host": "elsewhere.example.com"})
+
+    assert answer.status_code == 400
+    assert "Not understood The portal refuses this request" in words(answer)

@@ -85,8 +85,7 @@ def test_the_health_sentence_says_what_fails():
 
     assert lamp.sentence == "2 pairs are failing"
     assert (
-        lamp.detail
-        == "1 accepts mail and never sends it, 1 does not answer, 1 fails another check."
+        lamp.detail == "1 accepts mail and never sends it, 1 does not answer, 1 other check fails."
     )
 
 

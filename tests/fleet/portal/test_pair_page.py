@@ -119,6 +119,33 @@ def test_a_pair_never_read_judges_nothing(operator):
     assert answer.context["waiting"] == "No worker was ever seen in zone eu-1."
 
 
+@pytest.mark.parametrize(
+    ("state", "seen", "said"),
+    [
+        ("active", timedelta(seconds=5), "First reading under way: findings appear here."),
+        ("active", timedelta(minutes=11), "It is first read once its zone has a worker."),
+        ("paused", timedelta(seconds=5), "Paused: it is first read once you resume checking."),
+        ("archived", timedelta(seconds=5), "Archived before it was ever read."),
+    ],
+)
+def test_a_pair_never_read_says_when_it_will_be(operator, state, seen, said):
+    make_worker(seen=seen, now=timezone.now())
+
+    answer = operator.get(page(make_pair(state=state)))
+
+    assert answer.context["unread_words"][1] == said
+    assert said in answer.content.decode()
+
+
+def test_what_the_probe_could_not_see_is_not_told_as_a_fact(operator):
+    pair, now = make_pair(), timezone.now()
+    make_state(pair, now=now, health="unknown", core_unknown={"redis.reachable": "probe_blind"})
+
+    answer = operator.get(page(pair))
+
+    assert answer.context["lamps"][1].answer == "our own probe was blind (redis.reachable)"
+
+
 def test_a_silent_redis_is_one_finding_and_no_pass(operator):
     pair = make_pair()
     now = timezone.now()

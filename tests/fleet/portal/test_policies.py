@@ -5,6 +5,7 @@ from django.urls import reverse
 from fleet.inspections.dryrun import run_dry
 from fleet.inspections.models import DryRun
 from fleet.inspections.terms import forget
+from fleet.portal.policies import lines_of
 from fleet.portal.policy_form import build, from_yaml, to_yaml, typed_of
 from fleet.registry.models import PolicyVersion
 from fleet.registry.policies import FLEET, Level, Policies, Subject, save_layer
@@ -94,6 +95,12 @@ def test_limits_that_cross_a_layer_below_are_refused_at_their_rule():
     assert section.error == (
         f"{HEADROOM}: warn_used_ratio is 0.88; it may not exceed critical_used_ratio, which is 0.85"
     )
+
+
+def test_what_a_layer_says_is_told_in_its_units():
+    said = {"redis.memory-headroom": {"warn_used_ratio": 0.5, "open_after": [3, 5]}}
+
+    assert lines_of(said) == (("redis.memory-headroom", "warn_used_ratio 50%, open_after 3 of 5"),)
 
 
 def test_yaml_goes_out_and_comes_in_again():

@@ -37,6 +37,14 @@
     document.querySelector("[role=alert][tabindex='-1']")?.focus();
   });
 
+  // Tabs that do not fit scroll: the one that is open is in sight.
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const tabs of document.querySelectorAll(".pk-tabs")) {
+      const open = tabs.querySelector("[aria-current]");
+      if (open) tabs.scrollLeft = open.offsetLeft + open.offsetWidth - tabs.offsetLeft - tabs.clientWidth;
+    }
+  });
+
   // A poll must not pull the page from under a reader: it waits while they are in that part
   // by keyboard or have text selected there, and while the tab is hidden.
   document.addEventListener("htmx:beforeRequest", (event) => {
