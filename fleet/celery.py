@@ -61,7 +61,7 @@ app.conf.update(
         },
         "tell": {
             "task": "fleet.alerts.tasks.tell",
-            "schedule": 5.0,
+            "schedule": 10.0,
             "options": {"expires": 10},
         },
         # "tell" asks for it as soon as a mail is due; this shows that somebody still would send.

@@ -1,4 +1,4 @@
-"""The doors of alerts: route, group and send every five seconds, remind and watch."""
+"""The doors of alerts: route, group and send every ten seconds, remind and watch."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from fleet.registry.arrays import run
 
-# Written down at most so often: these tasks run every five seconds.
+# Written down at most so often: these tasks run every ten seconds.
 EVERY: Final = timedelta(seconds=20)
 _ENDED: Final = """
 INSERT INTO alerts_turn (name, ended_at) VALUES (%b, %b)
