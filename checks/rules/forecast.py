@@ -84,7 +84,7 @@ def memory_forecast(facts: PairFacts, limits: ForecastLimits) -> Verdict:
     numbers |= {"crosses_in_s": likely_s, "soonest_s": soonest_s, "latest_s": latest_s}
     forecast = _in_words(likely_s, soonest_s, latest_s)
     if likely_s >= limits.warn_within_s:
-        leaves = likely_s >= limits.warn_within_s / limits.leave_at_ratio
+        leaves = likely_s * limits.leave_at_ratio >= limits.warn_within_s
         return passed(keeps=None if leaves else Severity.WARNING, forecast=forecast, **numbers)
     return _filling(redis, ram, likely_s, limits, {"forecast": forecast, **numbers})
 
@@ -97,7 +97,7 @@ def _filling(
     numbers: dict[str, JSON],
 ) -> Verdict:
     is_critical = likely_s < limits.critical_within_s
-    leaves = likely_s >= limits.critical_within_s / limits.leave_at_ratio
+    leaves = likely_s * limits.leave_at_ratio >= limits.critical_within_s
     used, ceiling = int(numbers["level_bytes"]), numbers["ceiling_bytes"]
     # What the ceiling advised must hold: less, and the next forecast would warn again.
     by_then = used + int(numbers["growth_bytes"] * limits.warn_within_s / DAY_S)

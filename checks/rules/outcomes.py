@@ -97,7 +97,7 @@ def bounce_rate(facts: PairFacts, limits: BounceLimits) -> Verdict:
         )
     gone, lost = day.get("messageSent", 0), day.get("messageFailed", 0)
     bad, count = day.get("messageBounce", 0) + lost, gone + lost
-    if count < limits.least_messages_count:
+    if count < max(1, limits.least_messages_count):
         return unknown(
             "no_history",
             f"{count} messages in a day: too few to judge a share by",

@@ -271,7 +271,7 @@ def _sized(backup: BackupFacts, limits: SizeLimits) -> list[Sized]:
     for one in backup.sources:
         if isinstance(one.good, Missing) or isinstance(one.good.size_bytes, Missing):
             continue
-        if len(one.earlier_bytes) < limits.least_copies_count:
+        if len(one.earlier_bytes) < max(1, limits.least_copies_count):
             continue
         mean = fmean(one.earlier_bytes)
         if mean:

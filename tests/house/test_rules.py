@@ -3,6 +3,7 @@
 import json
 import re
 import string
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import cache
 from itertools import chain
@@ -20,10 +21,11 @@ from checks.facts import (
     PairFacts,
     RedisFacts,
 )
-from checks.remedy import Server, render
+from checks.policy import MOST_NUMBER, PolicyError, lay, parse
+from checks.remedy import Server, observed, render, required
 from checks.render import fill
 from checks.rule import Cadence, Code, Outcome, Remediation
-from tests.checks.pairs import EMAILENGINE, HEALTHY, REDIS
+from tests.checks.pairs import EMAILENGINE, HEALTHY, REDIS, facts_with, source_with
 from tests.checks.situations import SITUATIONS
 
 # Findings, waivers and policies are keyed by these: each stays known for ever.
@@ -129,6 +131,12 @@ FORBIDDEN = re.compile(
     r"FLUSH(DB|ALL)|stop-writes-on-bgsave-error no|^appendonly yes|DEBUG |^[$>#]", re.MULTILINE
 )
 HIDDEN = Missing("no_permission", "it is hidden")
+# Where nothing happened yet: what is shared out is shared by none.
+QUIET = facts_with(
+    emailengine={"accounts": {}, "webhooks": {}, "webhooks_hour": {}, "events": {}},
+    since={"events_day": {}, "webhooks_hour": {}, "has_seen_bounce": True, "processed_rise": {}},
+    backup={"sources": (source_with(earlier_bytes=()),)},
+)
 RULE = pytest.mark.parametrize("judged", RULES, ids=lambda rule: rule.id)
 OPTIONAL_REDIS = [field.name for field in fields(RedisFacts) if field.name not in CONNECTION]
 OPTIONAL_EMAILENGINE = [
@@ -363,6 +371,30 @@ def test_no_mixture_of_missing_facts_breaks_a_rule(name, of_redis, of_emailengin
             assert fill(rule.observed, {**verdict.evidence, "limits": rule.limits})
         if verdict.outcome is Outcome.FAIL:
             assert render(rule, verdict.cause, verdict.evidence, Server()).now
+
+
+def extremes(judged):
+    """Give the limits of a rule with one of them at the least or the most a policy may set."""
+    for field in fields(judged.limits):
+        default = getattr(judged.limits, field.name)
+        if isinstance(default, bool) or not isinstance(default, int | float):
+            continue
+        for extreme in (0, 1 if field.name.endswith("_ratio") else MOST_NUMBER):
+            with suppress(PolicyError):  # out of order with another
+                wanted = type(default)(extreme)
+                yield lay(parse({judged.id: {field.name: wanted}}))[judged.id].limits
+
+
+@RULE
+def test_no_limit_that_a_policy_may_set_breaks_a_rule(judged):
+    for limits in extremes(judged):
+        for facts in (HEALTHY, QUIET, *SITUATIONS.values()):
+            verdict = judged.judge(facts, limits)
+
+            assert observed(judged, verdict, limits)
+            assert required(judged, verdict.evidence, limits)
+            if verdict.outcome is Outcome.FAIL:
+                assert render(judged, verdict.cause, verdict.evidence, Server(), limits).now
 
 
 # --- Remediation
