@@ -172,7 +172,8 @@ def is_sound(name: str, value: Any) -> bool:
     if key.kind == "yes-no":
         return isinstance(value, bool)
     if key.kind in ("count", "bytes"):
-        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        least = 1 if key.kind == "bytes" else 0
+        return isinstance(value, int) and not isinstance(value, bool) and value >= least
     return isinstance(value, str)
 
 
@@ -192,14 +193,14 @@ def _text(value: str) -> str | None:
 
 _PARSERS: Final[Mapping[str, Any]] = {
     "count": lambda value: _whole(value, ""),
-    "bytes": lambda value: _whole(value, "KiB|MiB|GiB|"),
+    "bytes": lambda value: _whole(value, "KiB|MiB|GiB|") or None,  # no host has none
     "yes-no": lambda value: WORDS.get(value.lower()),
     "text": _text,
     "location": lambda value: value if LOCATION.fullmatch(value) else None,
 }
 _WANTED: Final[Mapping[str, str]] = {
     "count": "a whole number",
-    "bytes": "a whole number, or with KiB, MiB, GiB",
+    "bytes": "a whole number over 0, or with KiB, MiB, GiB",
     "yes-no": "yes or no",
     "text": "a text",
     "location": "a region, or region/zone, such as eu-1/b",

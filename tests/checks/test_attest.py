@@ -40,7 +40,8 @@ def test_values_as_people_write_them(key, text, value):
     [
         ("disk_iops", "12 GiB", "a whole number"),
         ("disk_iops", "-1", "a whole number"),
-        ("ram_bytes", "8 GB", "a whole number, or with KiB, MiB, GiB"),
+        ("ram_bytes", "8 GB", "a whole number over 0, or with KiB, MiB, GiB"),
+        ("ram_bytes", "0 GiB", "a whole number over 0, or with KiB, MiB, GiB"),
         ("private_link", "perhaps", "yes or no"),
         ("storage_medium", "", "a text"),
         ("storage_medium", "n" * 81, "a text"),
@@ -60,7 +61,15 @@ def test_what_nobody_vouches_for_says_so():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("disk_iops", "many"), ("disk_iops", True), ("private_link", 1), ("gone", 1), ("plan", 2)],
+    [
+        ("disk_iops", "many"),
+        ("disk_iops", True),
+        ("disk_iops", -1),
+        ("ram_bytes", 0),
+        ("private_link", 1),
+        ("gone", 1),
+        ("plan", 2),
+    ],
 )
 def test_a_stored_value_of_another_kind_is_not_sound(key, value):
     assert not attest.is_sound(key, value)
