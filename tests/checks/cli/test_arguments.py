@@ -101,7 +101,7 @@ def test_an_empty_policy_changes_nothing(tmp_path):
         ((*REDIS, "--attest", "ram=8"), "--attest ram: want KEY=VALUE, with KEY one of disk_iops"),
         (
             (*REDIS, "--attest", "ram_bytes=much"),
-            "--attest ram_bytes=much: want a whole number, or with KiB, MiB, GiB",
+            "--attest ram_bytes=much: want a whole number over 0, or with KiB, MiB, GiB",
         ),
         ((*REDIS, "--attest", "disk_iops=8GiB"), "--attest disk_iops=8GiB: want a whole number"),
         ((*REDIS, "--attest", "secret_kept=1"), "--attest secret_kept=1: want yes or no"),
