@@ -24,6 +24,7 @@ from run.children import Running
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 INTERVAL_S = 6
+ESTABLISHED = "01"  # /proc/net/tcp; Source: include/net/tcp_states.h
 LATENESS_S = 4  # a tick of the timetable is 2 s, and the machine may be busy
 
 REGISTER = """
@@ -200,6 +201,13 @@ def mutes(count: int) -> Iterator[list[str]]:
             server = open_sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
             urls.append(f"redis://127.0.0.1:{server.getsockname()[1]}")
         yield urls
+
+
+def are_called(urls: list[str]) -> bool:
+    """Tell whether somebody is connected to each of these ports of this machine."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    called = {int(line[1].partition(":")[2], 16) for line in lines if line[3] == ESTABLISHED}
+    return called >= {int(url.rpartition(":")[2]) for url in urls}
 
 
 def kill_outright(worker: Running) -> None:

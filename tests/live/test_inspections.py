@@ -12,6 +12,7 @@ import redis
 
 from tests.live.installation import (
     Installation,
+    are_called,
     assert_on_time,
     assert_sound,
     databases,
@@ -116,7 +117,7 @@ def test_a_worker_stops_in_time_while_visits_hang(here):
     with mutes(50) as silent:
         here.register(silent)
         worker = here.start_worker("leaving")
-        time.sleep(3)
+        wait_for(lambda: are_called(silent), 40, "visits that hang")
         started = time.monotonic()
         worker.process.send_signal(signal.SIGTERM)
         assert worker.process.wait(10) == 0
