@@ -1,39 +1,19 @@
 """Are the open day's hours written once each is over, and is a chart whole whatever ran when?"""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import connection
 
-from fleet.history import hourly, partitions, rollup
-from fleet.history.models import RolledDay, RolledHour, Visit, VisitDay, VisitHour
+from fleet.history import hourly, rollup
+from fleet.history.models import RolledDay, RolledHour, VisitDay, VisitHour
 from fleet.history.trend import Pace, rolled
+from tests.fleet.history.visits import make_visit
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_partitions")]
 DAY = date(2026, 11, 20)
 NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def no_partitions() -> Iterator[None]:
-    """Begin and end with none."""
-    wipe()
-    yield
-    wipe()
-
-
-def wipe() -> None:
-    partitions.forget_days()
-    for table in partitions.TABLES:
-        partitions.drop_before(table, date(2100, 1, 1))
-
-
-def visit(at: datetime, target_id: int = 1, **columns: float) -> None:
-    partitions.ensure_day(at.date())
-    values = {"fails_count": 0, "unknowns_count": 0, "outcome": 0, **columns}
-    Visit.objects.create(target_id=target_id, at=at, **values)
 
 
 def hour(number: int, day: int = 20) -> datetime:
@@ -54,7 +34,7 @@ def chart(pace: Pace, until: datetime = NOON) -> list[list[object]]:
     ],
 )
 def test_an_hour_is_written_once_it_is_settled(now, newest) -> None:
-    visit(hour(9))
+    make_visit(hour(9))
 
     assert hourly.roll_hours(now)[-1] == newest
     assert hourly.roll_hours(now) == []
@@ -63,8 +43,10 @@ def test_an_hour_is_written_once_it_is_settled(now, newest) -> None:
 
 def test_a_chart_is_the_same_before_and_after_its_hours_and_its_day_are_written() -> None:
     for at, rtt_us in ((8, 100), (9, 200), (11, 400), (12, 800)):
-        visit(hour(at), rtt_median_us=rtt_us, rtt_max_us=2 * rtt_us)
-        visit(hour(at) + timedelta(minutes=20), rtt_median_us=3 * rtt_us, rtt_max_us=3 * rtt_us)
+        make_visit(hour(at), rtt_median_us=rtt_us, rtt_max_us=2 * rtt_us)
+        make_visit(
+            hour(at) + timedelta(minutes=20), rtt_median_us=3 * rtt_us, rtt_max_us=3 * rtt_us
+        )
     raw = chart(Pace.HOUR), chart(Pace.DAY)
     assert raw == (
         [
@@ -86,9 +68,9 @@ def test_a_chart_is_the_same_before_and_after_its_hours_and_its_day_are_written(
 
 
 def test_what_came_late_is_in_what_the_night_writes() -> None:
-    visit(hour(9), rtt_median_us=100)
+    make_visit(hour(9), rtt_median_us=100)
     hourly.roll_hours(NOON)
-    visit(hour(9) + timedelta(minutes=30), rtt_median_us=300)
+    make_visit(hour(9) + timedelta(minutes=30), rtt_median_us=300)
 
     rollup.roll_up(NOON + timedelta(days=1))
 
@@ -97,10 +79,10 @@ def test_what_came_late_is_in_what_the_night_writes() -> None:
 
 
 def test_an_hour_written_again_holds_the_same_and_what_came_late() -> None:
-    visit(hour(9), rtt_median_us=100)
+    make_visit(hour(9), rtt_median_us=100)
     hourly.roll_hour(hour(9), NOON)
     hourly.roll_hour(hour(9), NOON)
-    visit(hour(9) + timedelta(minutes=30), rtt_median_us=300)
+    make_visit(hour(9) + timedelta(minutes=30), rtt_median_us=300)
     hourly.roll_hour(hour(9), NOON)
 
     found = VisitHour.objects.values_list("at", "visits_count", "rtt_median_us")
@@ -108,8 +90,8 @@ def test_an_hour_written_again_holds_the_same_and_what_came_late() -> None:
 
 
 def test_hours_that_were_missed_come_in_order_and_none_is_left_out() -> None:
-    visit(hour(22, 18))
-    visit(hour(3, 20))
+    make_visit(hour(22, 18))
+    make_visit(hour(3, 20))
 
     written = hourly.roll_hours(NOON)
 
@@ -119,20 +101,20 @@ def test_hours_that_were_missed_come_in_order_and_none_is_left_out() -> None:
 
 
 def test_days_that_are_rolled_up_need_no_hours() -> None:
-    visit(hour(22, 19))
-    visit(hour(3, 20))
+    make_visit(hour(22, 19))
+    make_visit(hour(3, 20))
     rollup.roll_up(NOON)
 
     assert hourly.roll_hours(NOON) == [hour(n) for n in range(12)]
 
 
 def test_a_clock_that_ran_ahead_leaves_no_hour_or_day_half_told() -> None:
-    visit(hour(11), rtt_median_us=100)
+    make_visit(hour(11), rtt_median_us=100)
     ahead = NOON + timedelta(days=2)
-    visit(ahead)
+    make_visit(ahead)
     rollup.roll_up(ahead)
     hourly.roll_hours(ahead)
-    visit(hour(12), rtt_median_us=300)
+    make_visit(hour(12), rtt_median_us=300)
 
     hourly.roll_hours(NOON)
 
@@ -143,7 +125,7 @@ def test_a_clock_that_ran_ahead_leaves_no_hour_or_day_half_told() -> None:
 
 def test_many_runs_at_once_write_each_hour_once() -> None:
     for number in range(12):
-        visit(hour(number))
+        make_visit(hour(number))
 
     def run() -> None:
         try:

@@ -1,6 +1,5 @@
 """Do a pair's rows of a closed month lie side by side, once, and the open month's as they were written?"""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -11,22 +10,8 @@ from fleet.history.models import VisitDay, VisitHour
 from fleet.history.retention import keep
 from fleet.registry.models import FleetSettings
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_partitions")]
 COUNTS = dict.fromkeys(("visits_count", "silent_count", "blind_count", "fails_max_count"), 0)
-
-
-@pytest.fixture(autouse=True)
-def no_partitions() -> Iterator[None]:
-    """Begin and end with none."""
-    wipe()
-    yield
-    wipe()
-
-
-def wipe() -> None:
-    partitions.forget_days()
-    for table in partitions.TABLES:
-        partitions.drop_before(table, date(2100, 1, 1))
 
 
 def write(day: date) -> None:

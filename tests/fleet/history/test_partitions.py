@@ -1,7 +1,6 @@
 """Are the visit table's days there when needed, and gone when old?"""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -12,21 +11,8 @@ from fleet.history import partitions
 from fleet.history.models import Visit
 from fleet.history.trend import trend
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_partitions")]
 TODAY = date(2026, 11, 21)
-
-
-@pytest.fixture(autouse=True)
-def no_partitions() -> Iterator[None]:
-    """Begin and end with none."""
-    wipe()
-    yield
-    wipe()
-
-
-def wipe() -> None:
-    partitions.forget_days()
-    partitions.drop_before(partitions.VISITS, date(2100, 1, 1))
 
 
 def attached() -> list[str]:

@@ -1,41 +1,24 @@
 """Do hours and days hold what their visits read, once, whatever runs when?"""
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import connection
 
 from fleet.history import partitions, rollup
-from fleet.history.models import FleetHour, RolledDay, ScoreDay, Visit, VisitDay, VisitHour
+from fleet.history.models import FleetHour, RolledDay, ScoreDay, VisitDay, VisitHour
 from fleet.history.retention import keep
 from fleet.registry.models import FleetSettings
+from tests.fleet.history.visits import make_visit
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_partitions")]
 DAY = date(2026, 11, 20)
 NIGHT = datetime(2026, 11, 21, 0, 20, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def no_partitions() -> Iterator[None]:
-    """Begin and end with none."""
-    wipe()
-    yield
-    wipe()
-
-
-def wipe() -> None:
-    partitions.forget_days()
-    for table in partitions.TABLES:
-        partitions.drop_before(table, date(2100, 1, 1))
-
-
 def visit(hour: float, target_id: int = 1, day: date = DAY, **columns: float) -> None:
-    partitions.ensure_day(day)
-    at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=hour)
-    values = {"fails_count": 0, "unknowns_count": 0, "outcome": 0, **columns}
-    Visit.objects.create(target_id=target_id, at=at, **values)
+    make_visit(at(0, day) + timedelta(hours=hour), target_id, **columns)
 
 
 def row(model: type[VisitHour | VisitDay], *columns: str) -> list[tuple[object, ...]]:
