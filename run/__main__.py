@@ -87,11 +87,12 @@ def serve_portal(folders: Folders, options: argparse.Namespace) -> None:
         portal.refuse_taken_port(host, port)
         say(f"Pairkeeper starts; its data lies in {folders.home}")
         env = environment(folders, host, port)
+        children = [portal.web(host, port, env), portal.worker(folders.runtime, env)]
         supervisor.start(services(folders))
         prepare(folders, env)
         if options.demo:
             start_demo(supervisor, folders, env)
-        supervisor.start([portal.web(host, port, env), portal.worker(folders.runtime, env)])
+        supervisor.start(children)
         say(f"Pairkeeper is ready: {portal.page_url(host, port)}")
         supervisor.watch()
 

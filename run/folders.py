@@ -35,7 +35,8 @@ def find_folders() -> Folders:
 
     The runtime folder's name follows from the home's path, so a second command finds the same one.
     """
-    home = Path(os.environ.get("PAIRKEEPER_HOME") or CHECKOUT / "var").expanduser().resolve()
+    said = os.environ.get("PAIRKEEPER_HOME")
+    home = Path(os.path.expanduser(said) if said else CHECKOUT / "var").resolve()  # noqa: PTH111  pathlib's raises
     make_home(home)
     return Folders(home=home, runtime=make_runtime(home))
 

@@ -16,6 +16,10 @@ def check_database(url: str) -> None:
     """Sign in to the database; raise RunError where it is not there or too old. Shows no password."""
     if not url.startswith(("postgres://", "postgresql://")):
         raise RunError(f"DATABASE_URL names no PostgreSQL: it must read {DATABASE_FORM}.")
+    if url.partition("://")[2].partition("/")[0].count("@") > 1:  # it would tell of part of it
+        raise RunError(
+            f"DATABASE_URL cannot be read: it must read {DATABASE_FORM}, with %40 for an @ in a password."
+        )
     try:
         with psycopg.connect(url, connect_timeout=WITHIN_S) as database:
             version = database.info.server_version // 10_000

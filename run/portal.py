@@ -26,7 +26,7 @@ MAX_PORT = 65535
 def address() -> tuple[str, int]:
     """Read HOST and PORT (default 127.0.0.1:8000)."""
     host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
-    if not port.isdigit() or not 0 < int(port) <= MAX_PORT:
+    if not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
         raise RunError(f"PORT is {port}: it must be a number from 1 to {MAX_PORT}.")
     return host, int(port)
 
@@ -38,6 +38,10 @@ def refuse_taken_port(host: str, port: int) -> None:
         with socket.socket(family, kind) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(where)
+    except UnicodeError:
+        raise RunError(
+            f"HOST is {host}: it must be a name or an address of this machine."
+        ) from None
     except OSError as error:
         raise RunError(
             f"Cannot listen on {host}:{port} ({error.strerror}): "

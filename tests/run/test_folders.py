@@ -102,3 +102,11 @@ def test_the_database_address_names_the_socket_folder(tmp_path):
         url(folders.Path("/run/user/1000/a b"))
         == "postgres://pairkeeper@/pairkeeper?host=/run/user/1000/a%20b"
     )
+
+
+def test_a_home_of_a_person_who_is_not_there_is_told(monkeypatch):
+    monkeypatch.setenv("PAIRKEEPER_HOME", "~nobody-of-that-name/x")
+    monkeypatch.chdir("/proc")
+
+    with pytest.raises(RunError, match="/proc/~nobody-of-that-name/x cannot be written"):
+        folders.find_folders()

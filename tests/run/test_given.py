@@ -31,6 +31,16 @@ BROKER_FORM = "it must read redis://:PASSWORD@HOST:PORT/NUMBER."
             f"DATABASE_URL cannot be read: {DATABASE_FORM}",
         ),
         (
+            given.check_database,
+            "postgres://u:sec@ret@127.0.0.1:1/x",
+            f"DATABASE_URL cannot be read: {DATABASE_FORM[:-1]}, with %40 for an @ in a password.",
+        ),
+        (
+            given.check_broker,
+            "redis://:sec@ret@127.0.0.1:1/0",
+            f"The broker of BROKER_URL is not reached ({REFUSED}): {START} BROKER_URL {OURS}",
+        ),
+        (
             given.check_broker,
             "redis://:secret@127.0.0.1:1/0",
             f"The broker of BROKER_URL is not reached ({REFUSED}): {START} BROKER_URL {OURS}",
