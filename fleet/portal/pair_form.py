@@ -69,6 +69,14 @@ LOCATION = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
 LABEL = re.compile(r"\s*([^=,\s][^=,]*?)\s*=\s*([^,]*?)\s*")
 
 
+class TenantSelect(AutocompleteSelect):
+    """Django's, which shows again what was typed also where that is no number at all."""
+
+    def optgroups(self, name: str, value: list[str], attrs: dict[str, Any] | None = None) -> Any:
+        """Give the chosen rows; what is no number can be none."""
+        return super().optgroups(name, [one for one in value if str(one).isdecimal()], attrs)
+
+
 class Secret(forms.CharField):
     """Goes in, never out: blank keeps what is stored."""
 
@@ -185,7 +193,7 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
         tenants.queryset = self.rows.choices(Tenant)  # type: ignore[attr-defined]
         zones.queryset = self.rows.choices(Zone)  # type: ignore[attr-defined]
         tenants.widget = UnfoldAdminRelatedFieldWrapperWidget(
-            AutocompleteSelect(Target._meta.get_field("tenant"), admin.site),
+            TenantSelect(Target._meta.get_field("tenant"), admin.site),
             Target._meta.get_field("tenant").remote_field,
             admin.site,
             can_add_related=self.rows.may_edit(Tenant),

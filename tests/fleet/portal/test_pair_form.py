@@ -362,3 +362,17 @@ def test_the_only_tenant_is_offered_and_the_first_one_asked_for(operator, tenant
 
     offered = form.initial.get("tenant")
     assert (offered and offered.name, str(form["tenant"].help_text)) == (chosen, said)
+
+
+def test_a_tenant_that_is_no_number_is_refused_at_its_field(operator):
+    answer = operator.post(ADD, typed(tenant="abc"))
+
+    assert errors(answer)["tenant"] == [
+        "Select a valid choice. That choice is not one of the available choices."
+    ]
+    assert operator.get(f"{ADD}?tenant=abc").status_code == 200
+
+
+@pytest.mark.parametrize("page", ["registry/pair/?state=", "findings/finding/?rule=", "rules/?q="])
+def test_a_nul_in_a_query_is_a_bad_request(operator, page):
+    assert operator.get(f"/admin/{page}%00").status_code == 400
