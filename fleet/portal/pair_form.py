@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -72,7 +72,9 @@ LABEL = re.compile(r"\s*([^=,\s][^=,]*?)\s*=\s*([^,]*?)\s*")
 class TenantSelect(AutocompleteSelect):
     """Django's, which shows again what was typed also where that is no number at all."""
 
-    def optgroups(self, name: str, value: list[str], attrs: dict[str, Any] | None = None) -> Any:
+    def optgroups(
+        self, name: str, value: Sequence[str], attrs: dict[str, Any] | None = None
+    ) -> Any:
         """Give the chosen rows; what is no number can be none."""
         return super().optgroups(name, [one for one in value if str(one).isdecimal()], attrs)
 
