@@ -21,6 +21,7 @@ def give_memory_back() -> None:
 
 
 def _keep_trimming() -> None:
+    """Sleep and trim for as long as the process lives: it waits for no daemon thread when it ends."""
     while True:
         time.sleep(TRIMMED_EVERY_S)
         LIBC.malloc_trim(0)

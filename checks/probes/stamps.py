@@ -49,7 +49,7 @@ def stamp_ns(ancillary: Ancillary) -> int:
     for level, kind, data in ancillary:
         if kind == SO_TIMESTAMPNS and level == SOL_SOCKET and len(data) >= TIMESPEC_BYTES:
             seconds, nanoseconds = unpack_timespec(data)
-            found_ns: int = seconds * 1_000_000_000 + nanoseconds
+            found_ns: int = seconds * 1_000_000_000 + nanoseconds  # struct says Any
             return found_ns
     return 0
 

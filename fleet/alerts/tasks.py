@@ -9,11 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from fleet.alerts import alarms, gather, periodic, reminders, route, send, trim, turns, watch
-from fleet.registry.outage import database_may_fail
+from fleet.registry.outage import AWAY, database_may_fail
 
 logger = logging.getLogger(__name__)
 # A sender gives its thread back after so long; the next tick goes on. Ours.
@@ -49,7 +48,7 @@ def keep_reminding() -> None:
         for step in STEPS:
             try:
                 step(timezone.now())
-            except (OperationalError, InterfaceError):
+            except AWAY:
                 raise
             except Exception:  # the outermost door: a fault of one keeps the others from nothing
                 logger.exception("%s failed", step.__name__)

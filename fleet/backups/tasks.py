@@ -7,7 +7,6 @@ import time
 from typing import Final
 
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from fleet.backups import drill_plan, schedule
@@ -17,7 +16,7 @@ from fleet.backups.models import BackupJob
 from fleet.backups.room import look, zones_to_look_in
 from fleet.backups.sweep import sweep
 from fleet.backups.work import do, fail, slot, taking
-from fleet.registry.outage import database_may_fail
+from fleet.registry.outage import AWAY, database_may_fail
 
 logger = logging.getLogger(__name__)
 # A worker gives its thread back after so long; the next message goes on. Ours.
@@ -52,7 +51,7 @@ def work() -> None:
 def do_safely(job: BackupJob, lease: Lease) -> None:
     try:
         do(job, lease, timezone.now)
-    except (OperationalError, InterfaceError):
+    except AWAY:
         raise
     except Exception as error:  # the outermost door: one job's fault ends no other's
         logger.exception("backup job=%d failed", job.pk)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 logger = logging.getLogger(__name__)
+# Lost or never reached; a statement that the database refuses is a fault of ours, and raised.
+AWAY: Final = (OperationalError, InterfaceError)
 
 
 @contextmanager
@@ -17,6 +20,6 @@ def database_may_fail(what: str) -> Iterator[None]:
     close_old_connections()
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except AWAY as error:
         line = str(error).strip().split("\n", 1)[0]
         logger.error("%s not done, database away: %s", what, line)  # noqa: TRY400  no traceback wanted
