@@ -17,15 +17,19 @@ from fleet.registry.models import Target
 # So many pairs are named one by one: of a subquery PostgreSQL assumes that it holds half of all, and
 # then walks through the past in the order of time, a page for each finding.
 MOST_NAMED: Final = 500
+# Of more words each would cost the database more than the last: they are looked for as they stand.
+MOST_WORDS: Final = 20
 
 
 def search(rows: Rows, findings: QuerySet[Finding], term: str) -> QuerySet[Finding]:
     """Keep the findings of whose rule, pair, tenant or message each word of the term is a part.
 
     Ten thousand pairs have hundreds of thousands of past findings: to join each to its names and
-    look there took two thirds of the time. One query for all words.
+    look there took two thirds of the time. One query for all words; a text of over MOST_WORDS is one.
     """
-    words = [_word(bit) for bit in smart_split(term)]
+    words = list(dict.fromkeys(map(_word, smart_split(term))))
+    if len(words) > MOST_WORDS:
+        words = [term]
     for word, ids in zip(words, _named(rows, words), strict=True):
         rules = [rule_id for rule_id in BY_ID if word.casefold() in rule_id]
         findings = findings.filter(

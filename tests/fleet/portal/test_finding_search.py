@@ -5,7 +5,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fleet.portal.finding_search import MOST_NAMED
+from fleet.portal.finding_search import MOST_NAMED, MOST_WORDS
 from fleet.registry.models import Target
 from tests.fleet.factories import make_finding, make_pair, make_person
 
@@ -88,3 +88,20 @@ def test_a_whole_message_is_looked_for_in_few_queries(operator):
 
     assert names == ["mail-eu-17"]
     assert len(queries) <= 12
+
+
+@pytest.mark.parametrize(
+    ("count", "is_in_order", "is_found"),
+    [
+        (MOST_WORDS, True, True),
+        (MOST_WORDS, False, True),
+        (MOST_WORDS + 1, True, True),
+        (MOST_WORDS + 1, False, False),
+    ],
+)
+def test_a_long_text_is_looked_for_as_it_stands(operator, count, is_in_order, is_found):
+    words = [f"w{number}" for number in range(count)]
+    make_finding(make_pair(name="mail-eu-17"), message=" ".join(words))
+    asked = " ".join(words if is_in_order else reversed(words))
+
+    assert found(operator, asked) == (["mail-eu-17"] if is_found else [])
