@@ -27,7 +27,12 @@ from fleet.portal import (
     waiver_page,
 )
 from fleet.portal.acknowledge_many import AcknowledgeAction
-from fleet.portal.row_list import CappedPaginator, RowListAdmin, SearchedPaginator
+from fleet.portal.row_list import (
+    CappedPaginator,
+    PastPaginator,
+    RowListAdmin,
+    SearchedPaginator,
+)
 from fleet.portal.scoped_admin import rows_of
 
 
@@ -74,9 +79,11 @@ class FindingAdmin(AcknowledgeAction, RowListAdmin):
         return finding_search.search(rows_of(request), queryset, search_term), False
 
     def get_paginator(self, request: HttpRequest, *args: Any, **kwargs: Any) -> CappedPaginator:
-        """Read what a search finds once."""
-        kind = SearchedPaginator if request.GET.get(SEARCH_VAR) else CappedPaginator
-        return kind(*args, **kwargs)
+        """Read what a search finds once, and of the past, which has no end, the newest."""
+        if not request.GET.get(SEARCH_VAR):
+            return CappedPaginator(*args, **kwargs)
+        is_past = request.GET.get("state") == Finding.State.RESOLVED
+        return (PastPaginator if is_past else SearchedPaginator)(*args, **kwargs)
 
     def nothing(self, cl: ChangeList) -> Any:
         """Say what an empty view means."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
+from django.contrib.postgres.indexes import GistIndex
 from django.db import models
+from django.db.models.functions import Least
 from django.utils.translation import gettext_lazy as _
 
 from fleet.registry.models import Target, Tenant
@@ -144,6 +146,17 @@ class Finding(models.Model):
                 fields=["waiver", "target"],
                 condition=models.Q(state="open", waiver__isnull=False),
                 name="finding_waived",
+            ),
+            # What was open at a past instant (fleet/findings/past.py). LEAST keeps a clock that was
+            # set back from making a range that ends before it begins, which would be an error.
+            GistIndex(
+                models.Func(
+                    Least("first_seen_at", "resolved_at"),
+                    "resolved_at",
+                    function="tstzrange",
+                    output_field=DateTimeRangeField(),
+                ),
+                name="finding_life",
             ),
         ]
 

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from django.db import connection
+from fleet.registry.arrays import rows_of
 
 # A row of findings tells of its newest opening only; one that opened again is told by its moves.
-# Few are looked at: an episode that was open then began before, and has not ended by then.
+# Few are looked at: those whose life, as the index finding_life has it, holds the instant.
 OPEN_AT: Final = """
 SELECT f.id AS finding_id, f.target_id, f.rule_id, f.kind, was.severity, was.is_waived, was.opened_at
 FROM findings_finding f
@@ -22,11 +22,11 @@ CROSS JOIN LATERAL (
         max(m.at) FILTER (WHERE m.cause = 'opened') AS opened_at
     FROM findings_transition m WHERE m.finding_id = f.id AND m.at <= %(at)s
 ) was
-WHERE f.first_seen_at <= %(at)s AND (f.resolved_at IS NULL OR f.resolved_at > %(at)s)
+WHERE tstzrange(LEAST(f.first_seen_at, f.resolved_at), f.resolved_at) @> %(at)s::timestamptz
   AND was.state = 'open'
 """
 OF_TARGETS: Final = (
-    f"{OPEN_AT} AND f.target_id = ANY(%(target_ids)s) ORDER BY f.target_id, f.rule_id"
+    f"{OPEN_AT} AND f.target_id = ANY(%(target_ids)s::int8[]) ORDER BY f.target_id, f.rule_id"
 )
 
 
@@ -45,6 +45,4 @@ class Was(NamedTuple):
 def open_at(at: datetime, target_ids: Collection[int]) -> list[Was]:
     """Give what was open on these targets at an instant, all that moved at it counted. One query."""
     params: dict[str, Any] = {"at": at, "target_ids": list(target_ids)}
-    with connection.cursor() as cursor:
-        cursor.execute(OF_TARGETS, params)
-        return [Was._make(row) for row in cursor.fetchall()]
+    return [Was._make(row) for row in rows_of(OF_TARGETS, params)]

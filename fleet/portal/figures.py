@@ -71,8 +71,9 @@ def ago(at: datetime, now: datetime) -> SafeString:
     return format_html(_("{age} ago"), age=age(at, now))
 
 
-def time_tag(at: datetime, text: str) -> SafeString:
-    """Give a <time> that shows `text` and knows the instant."""
+def time_tag(at: datetime, text: str = "") -> SafeString:
+    """Give a <time> that shows `text`, or else the instant, and knows the instant."""
+    told = instant(at)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), instant(at), text
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), told, text or told
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from heapq import nlargest, nsmallest
 from statistics import median
 from typing import Any, Final, NamedTuple
@@ -19,10 +19,9 @@ from django.utils import timezone
 
 from checks.facts import Growth
 from checks.growth import LEAST_DAYS, LEAST_MAILBOXES, Mailboxes
-from checks.policy import Policy
 from checks.rule import Outcome
 from fleet.backups.models import BackupSource
-from fleet.history.growth import growths, mailbox_uses
+from fleet.history.growth import beside, growths, mailbox_uses
 from fleet.inspections.models import PairState
 from fleet.inspections.terms import terms
 from fleet.portal import addresses, backup_growth, pair_list, pair_page, reading
@@ -31,11 +30,12 @@ from fleet.portal.kept import kept
 from fleet.portal.over_time import frame, tenant_of, title
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Pair, Target, Tenant
-from fleet.registry.policies import FLEET
+from fleet.registry.policies import FLEET, Policies
 
 A_PAGE, MOST = 50, 200
 HEAVIEST: Final = 8
 KEPT_S: Final = 60  # they are made once a night
+NOBODY: Final = 0  # no pair's id
 STEADY, FAR, YOUNG, NO_CEILING = "steady", "far", "young", "no_ceiling"
 
 
@@ -47,10 +47,32 @@ class Known(NamedTuple):
     tenant_id: int
     used_ratio: float | None
     ceiling_bytes: int | None
+    days_count: int | None  # from here the fields of its Growth; None each: no line
+    last_day: int | None
+    level_bytes: float | None
+    slope_bytes: float | None
+    low_bytes: float | None
+    high_bytes: float | None
+    mailboxes_count: int | None  # from here those of its Mailboxes; None each: not counted
+    mailboxes_bytes: int | None
 
-    def policy(self) -> Policy:
-        """Give the policy that it is judged by."""
-        return terms().policies.of(self.environment, self.tenant_id, self.target_id)
+    @property
+    def growth(self) -> Growth | None:
+        """Give its line."""
+        line: tuple[Any, ...] = self[5:11]
+        return None if self.days_count is None else Growth(*line)
+
+    @property
+    def mailboxes(self) -> Mailboxes | None:
+        """Give what its mailboxes take."""
+        use: tuple[Any, ...] = self[11:]
+        return None if self.mailboxes_count is None else Mailboxes(*use)
+
+    @property
+    def forecast(self) -> Forecast:
+        """Reckon its forecast by the policy that it is judged by."""
+        policy = terms().policies.of(self.environment, self.tenant_id, self.target_id)
+        return forecast(self.growth, self.ceiling_bytes, policy, self.mailboxes)
 
 
 @dataclass(frozen=True)
@@ -147,24 +169,21 @@ def _sources(rows: Rows, pair: Pair) -> QuerySet[BackupSource]:
 
 
 def fleet_forecast(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetForecast:
-    """Work out every pair's forecast by its own policy. Four queries.
+    """Work out every pair's forecast by its own policy. Two queries.
 
     Of ten thousand pairs only the days are reckoned; the lines are made of those that are shown.
     """
     states = rows.of(PairState).filter(target__state=Target.State.ACTIVE)
     if tenant is not None:
         states = states.filter(target__tenant=tenant)
-    found = states.values_list(
-        "pk", "target__environment", "target__tenant_id", "used_ratio", "ceiling_bytes"
-    )
-    known: dict[int, Known] = {row[0]: Known(*row) for row in found}
-    grown, uses = growths(known, now), mailbox_uses(known, now)
-    soon, counts = _told_apart(known, grown)
+    known = _known(states, now)
+    soon, counts = _told_apart(known.values())
+    uses = {pk: use for pk, one in known.items() if (use := one.mailboxes)}
     weighed = {pk: use for pk, use in uses.items() if use.count >= LEAST_MAILBOXES}
     each = {pk: use.used_bytes / use.count for pk, use in weighed.items()}
     first = [pk for _days, _used, pk in nsmallest(MOST, soon)]
     heaviest = nlargest(HEAVIEST, each, key=lambda pk: each[pk])
-    lines = _lines(states.filter(pk__in={*first, *heaviest}), known, grown, uses)
+    lines = _lines(states, [known[pk] for pk in {*first, *heaviest}])
     mailboxes = sum(use.count for use in weighed.values())
     used = sum(use.used_bytes for use in weighed.values())
     return FleetForecast(
@@ -183,48 +202,59 @@ def fleet_forecast(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetFor
     )
 
 
+def _known(states: QuerySet[PairState], now: datetime) -> dict[int, Known]:
+    asked = states.values_list(
+        "target_id", "target__environment", "target__tenant_id", "used_ratio", "ceiling_bytes"
+    )
+    return {row[0]: Known._make(row) for row in beside(asked, now)}
+
+
 def _told_apart(
-    known: Mapping[int, Known], grown: Mapping[int, Growth]
+    known: Iterable[Known],
 ) -> tuple[list[tuple[float, float, int]], Counter[str]]:
     """Give those that run out, by days and then by what they use now; and count the others by why not."""
     soon: list[tuple[float, float, int]] = []
     counts: Counter[str] = Counter()
-    for pk, one in known.items():
-        days = _days(grown.get(pk), one)
+    ratio_of = _ratios(terms().policies)
+    for one in known:
+        days = _days(one, ratio_of)
         if isinstance(days, str):
             counts[days] += 1
         else:
-            soon.append((days, -(one.used_ratio or 0), pk))
+            soon.append((days, -(one.used_ratio or 0), one.target_id))
     return soon, counts
 
 
-def _days(growth: Growth | None, one: Known) -> float | str:
+def _days(one: Known, ratio_of: Callable[[Known], float]) -> float | str:
     """Give the days until a pair's threshold, or the word for why there are none."""
+    growth = one.growth
     if growth is None:
         return YOUNG
     if not growth.is_steady:
         return STEADY
     if one.ceiling_bytes is None:
         return NO_CEILING
-    limits: Any = one.policy()[FORECAST].limits
-    days = growth.days_until(limits.warn_used_ratio * one.ceiling_bytes, growth.slope_bytes)
+    days = growth.days_until(ratio_of(one) * one.ceiling_bytes, growth.slope_bytes)
     return days if days <= FAR_DAYS else FAR
 
 
-def _lines(
-    states: QuerySet[PairState],
-    known: Mapping[int, Known],
-    grown: Mapping[int, Growth],
-    uses: Mapping[int, Mailboxes],
-) -> dict[int, Line]:
-    named = states.values_list("pk", "target__name", "target__tenant__name")
+def _ratios(policies: Policies) -> Callable[[Known], float]:
+    """Give a pair's threshold: looked up once for all pairs of one policy."""
+
+    @cache
+    def shared(*home: Any) -> float:
+        limits: Any = policies.of(*home)[FORECAST].limits
+        ratio: float = limits.warn_used_ratio
+        return ratio
+
+    own = policies.own
+    return lambda one: shared(*one[1:3], one[0] if one[0] in own else NOBODY)
+
+
+def _lines(states: QuerySet[PairState], known: Iterable[Known]) -> dict[int, Line]:
+    by_id = {one.target_id: one for one in known}
+    named = states.filter(pk__in=by_id).values_list("pk", "target__name", "target__tenant__name")
     return {
-        pk: Line(
-            pk,
-            name,
-            whose,
-            known[pk].used_ratio,
-            forecast(grown.get(pk), known[pk].ceiling_bytes, known[pk].policy(), uses.get(pk)),
-        )
+        pk: Line(pk, name, whose, by_id[pk].used_ratio, by_id[pk].forecast)
         for pk, name, whose in named
     }

@@ -131,8 +131,8 @@ def state_cell(window: MaintenanceWindow) -> SafeString:
 def times_cell(window: MaintenanceWindow) -> SafeString:
     """Show from when; until when below."""
     end = min(window.ends_at, window.ended_at or window.ends_at)
-    start = figures.time_tag(window.starts_at, figures.instant(window.starts_at))
-    return _lines(start, format_html("{} {}", _("to"), figures.time_tag(end, figures.instant(end))))
+    start = figures.time_tag(window.starts_at)
+    return _lines(start, format_html("{} {}", _("to"), figures.time_tag(end)))
 
 
 @admin.display(description=gettext_lazy("Why"))

@@ -222,7 +222,7 @@ def _told(rows: Rows, at: datetime, target: Target | None, tenant: Tenant | None
         known = known_at(at, [target.pk])
         hidden = 0
     else:
-        known, hidden = _seen(rows, tenant_at(at, tenant.pk if tenant else 0))
+        known, hidden = _seen(rows, tenant, tenant_at(at, tenant.pk if tenant else 0))
     stood = stood_at(at, known.keys())
     lines = sorted((Line(pk, was, stood[pk]) for pk, was in known.items()), key=_worst_first)
     return Told(
@@ -233,8 +233,13 @@ def _told(rows: Rows, at: datetime, target: Target | None, tenant: Tenant | None
     )
 
 
-def _seen(rows: Rows, known: Mapping[int, Known]) -> tuple[dict[int, Known], int]:
-    mine = set(rows.of(Target).filter(pk__in=known).values_list("pk", flat=True))
+def _seen(
+    rows: Rows, tenant: Tenant | None, known: Mapping[int, Known]
+) -> tuple[dict[int, Known], int]:
+    """Leave out what is no longer this person's. Few have left the tenant: only those are named."""
+    now = rows.of(Target).values_list("pk", flat=True)
+    mine = set(now.filter(tenant=tenant))
+    mine |= set(now.filter(pk__in=known.keys() - mine))
     kept = {pk: was for pk, was in known.items() if pk in mine}
     return kept, len(known) - len(kept)
 

@@ -77,6 +77,15 @@ class SearchedPaginator(CappedPaginator):
         return len(self._found)
 
 
+class PastPaginator(SearchedPaginator):
+    """Ends at 2,000: a word that many past rows have is looked for from the newest on, and not in all.
+
+    Who wants an older one adds a word; then all are looked at, whatever their age.
+    """
+
+    most = 2000
+
+
 class RowListAdmin(ScopedAdmin):
     """Base of the admin classes whose list is a RowList, with chips above it."""
 

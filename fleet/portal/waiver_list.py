@@ -170,4 +170,4 @@ def until_cell(waiver: Waiver) -> SafeString:
     """Show how it stands; the instant it ends or ended below."""
     state = state_of(waiver, vars(waiver)["now"])
     at = waiver.ended_at or waiver.expires_at
-    return _lines(state, figures.time_tag(at, figures.instant(at)))
+    return _lines(state, figures.time_tag(at))

@@ -101,6 +101,11 @@ class Policies:
             found = self._laid[key] = self.laid(key)
         return found
 
+    @property
+    def own(self) -> frozenset[int]:
+        """The pairs with a layer of their own; all others of a tenant's environment are judged alike."""
+        return frozenset(one.target_id for one in self._layers if one.target_id is not None)
+
     def key_of(self, environment: str, tenant_id: int, target_id: int) -> tuple[Subject, ...]:
         """Give the layers that say something about this pair: pairs of one key share one policy.
 

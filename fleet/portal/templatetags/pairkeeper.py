@@ -39,7 +39,7 @@ def age(
 @register.simple_tag
 def instant(at: datetime) -> SafeString:
     """Show an instant in the reader's time zone, as <time>."""
-    return figures.time_tag(at, figures.instant(at))
+    return figures.time_tag(at)
 
 
 @register.filter

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from fleet.findings.models import Finding, Transition
-from fleet.findings.past import Was, open_at
+from fleet.findings.past import OPEN_AT, Was, open_at
 from tests.fleet.factories import NOW, make_finding, make_pair, move
 
 pytestmark = pytest.mark.django_db
@@ -86,3 +87,25 @@ def test_pending_and_other_targets_are_left_out() -> None:
 
     assert open_at(NOW, [one.pk]) == []
     assert Transition.objects.count() == 1
+
+
+def test_a_clock_that_was_set_back_ends_a_finding_before_it_began() -> None:
+    pair = make_pair()
+    make_finding(
+        pair,
+        first_seen_at=NOW,
+        opened_at=NOW,
+        state="resolved",
+        resolved_at=NOW - HOUR,
+    )
+
+    assert [open_at(NOW + n * HOUR, [pair.pk]) for n in (-2, -1, 0, 1)] == [[], [], [], []]
+
+
+def test_an_index_knows_whose_life_holds_an_instant() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {OPEN_AT}", {"at": NOW})
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+
+    assert "finding_life" in plan

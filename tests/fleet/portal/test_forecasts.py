@@ -1,6 +1,6 @@
 """Who runs out first: thresholds, ranges, mailboxes, and what is not known said plainly."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import time_machine
@@ -10,7 +10,11 @@ from checks.growth import Growth, Mailboxes
 from checks.policy import lay
 from fleet.history.models import MailboxUse, MemoryGrowth
 from fleet.inspections.terms import forget
-from fleet.portal.forecast import Forecast, forecast
+from fleet.portal.forecast import FORECAST, Forecast, forecast
+from fleet.portal.forecasts import fleet_forecast
+from fleet.portal.scoped_admin import Rows
+from fleet.registry.models import PolicyVersion
+from fleet.registry.scoping import Scope
 from tests.checks.pairs import facts_with
 from tests.fleet.factories import make_pair, make_person, make_reading, make_state, make_tenant
 
@@ -137,6 +141,48 @@ def test_each_sees_their_own_pairs(client):
 
     assert [one.name for one in client.get(URL).context["found"].lines] == ["of-F"]
     assert client.get(URL, {"tenant": make_tenant("Northwind Mail").pk}).status_code == 404
+
+
+def test_a_pair_with_its_own_policy_is_reckoned_by_it(operator):
+    pairs = [pair(name) for name in ("at-80", "at-60")]
+    for one in pairs:
+        grown(one, 10, 5, 20)
+    PolicyVersion.objects.create(
+        level="pair",
+        tenant=pairs[1].target.tenant,
+        target=pairs[1].target,
+        number=1,
+        made_at=NOW,
+        overrides={FORECAST: {"warn_used_ratio": 0.6}},
+    )
+    forget()
+
+    found = operator.get(URL).context["found"]
+
+    assert [(one.name, one.forecast.likely_days) for one in found.lines] == [
+        ("at-60", 10),
+        ("at-80", 30),
+    ]
+
+
+def test_old_lines_and_old_counts_are_none(operator):
+    grown(pair("of-old"), 10, 5, 20)
+    used(pair("counted"), 250, 500)
+    MemoryGrowth.objects.update(made_of=MADE_OF - timedelta(days=3))
+    MailboxUse.objects.update(made_of=MADE_OF - timedelta(days=3))
+
+    found = operator.get(URL).context["found"]
+
+    assert (found.lines, found.young_count, found.measured_count) == ([], 2, 0)
+
+
+def test_who_has_no_tenant_is_told_of_no_pair():
+    grown(pair("of-another"), 10, 5, 20)
+    nobody = Rows(Scope(frozenset()), Scope(frozenset()))
+
+    found = fleet_forecast(nobody, None, NOW)
+
+    assert (found.lines, found.active_count, found.heaviest) == ([], 0, [])
 
 
 def told(client, one) -> str:

@@ -50,6 +50,27 @@ def test_a_list_that_goes_on_says_so(operator):
     assert "The first 10,000 Findings: narrow the list to see others" in answer.rendered_content
 
 
+@pytest.mark.parametrize(
+    ("state", "count", "words"),
+    [
+        ("resolved", 2000, "The first 2,000 Findings: narrow the list to see others"),
+        ("pending", 2001, "2,001 Findings"),
+    ],
+)
+def test_a_search_of_the_past_ends_at_2000(operator, state, count, words):
+    now = timezone.now()
+    one = make_finding(make_pair(), state="resolved", resolved_at=now, message="Memory at 83 %")
+    columns = {field.attname: getattr(one, field.attname) for field in Finding._meta.fields[1:]}
+    rules = [f"bench.rule-{number}" for number in range(2000)]
+    Finding.objects.bulk_create(Finding(**columns | {"rule_id": rule}) for rule in rules)
+    Finding.objects.update(state=state)
+
+    answer = operator.get(f"{FINDINGS}?state={state}&q=83")
+
+    assert answer.context["cl"].result_count == count
+    assert f'<p class="pk-pager-count">{words}</p>' in answer.rendered_content
+
+
 def test_resolved_findings_come_with_the_newest_on_top(operator):
     now = timezone.now()
     for name, severity, hours in (
