@@ -44,6 +44,8 @@ def take_redis(look: Look, redis: RedisFacts, acknowledged_at_s: float) -> None:
     if not isinstance(redis.bull_clients, Missing):
         here = any(one.database == redis.database for one in redis.bull_clients)
         look.remember(had_workers=here or look.memory.had_workers is True)
+    if not isinstance(redis.config_maxclients, Missing):
+        look.remember(config_maxclients=redis.config_maxclients)
     if acknowledged_at_s > look.memory.baseline_at_s:
         look.remember(baseline_at_s=int(look.at_s) + 1, keys_count=FIRST, accounts_count=FIRST)
         look.found.update(baseline_keys_count=FIRST, baseline_accounts_count=FIRST)

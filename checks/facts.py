@@ -114,6 +114,7 @@ class Since:
     auth_errors_hour_count: int | Missing = _FIRST_LOOK  # NOAUTH and WRONGPASS, last 60 to 120 min
     auth_errors_day_mean_count: float | Missing = _FIRST_LOOK  # per hour, over the 24 h before
     had_workers: bool | Missing = _FIRST_LOOK  # were connections named bull: ever seen
+    config_maxclients: int | Missing = _FIRST_LOOK  # asked with the persistence group alone
     # What was last known to be well, until a fall is acknowledged
     baseline_keys_count: int | Missing = _FIRST_LOOK
     baseline_accounts_count: int | Missing = _FIRST_LOOK

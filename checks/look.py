@@ -35,6 +35,7 @@ class Memory:
     errors: Mapping[str, int] | Missing = FIRST
     slow_fsync_looks: tuple[bool, ...] = ()
     had_workers: bool | Missing = FIRST
+    config_maxclients: int | Missing = FIRST
     auth_errors: Ring = ()  # by the hour
     keys_count: int | Missing = FIRST
     accounts_count: int | Missing = FIRST
@@ -63,6 +64,7 @@ class Look:
         self.memory = memory
         self.found: dict[str, Any] = {
             "had_workers": memory.had_workers,
+            "config_maxclients": memory.config_maxclients,
             "baseline_keys_count": memory.keys_count,
             "baseline_accounts_count": memory.accounts_count,
             "submit_waiting_count": memory.submit_waiting_count,

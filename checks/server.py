@@ -133,7 +133,7 @@ class RedisFacts:
     # Clients (INFO)
     connected_clients: int | Missing = NOT_READ
     blocked_clients: int | Missing = NOT_READ
-    maxclients: int | Missing = NOT_READ
+    maxclients: int | Missing = NOT_READ  # from 6.2 on; before, config_maxclients
     # Memory (INFO)
     used_memory_bytes: int | Missing = NOT_READ
     used_memory_rss_bytes: int | Missing = NOT_READ
@@ -185,6 +185,7 @@ class RedisFacts:
     # Named CONFIG parameters
     stop_writes_on_bgsave_error: bool | Missing = NOT_READ  # read with the health group
     min_replicas_to_write: int | Missing = NOT_READ  # read with the health group
+    config_maxclients: int | Missing = NOT_READ  # asked where INFO tells no maxclients
     save: tuple[tuple[int, int], ...] | Missing = NOT_READ  # ((seconds, changes), …); () = off
     snapshot_cron: str | Missing = NOT_READ  # Dragonfly's schedule instead of save; "" = off
     appendfsync: str | Missing = NOT_READ

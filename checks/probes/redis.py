@@ -22,6 +22,7 @@ from checks.probes.redis_commands import (
     HEALTH_CONFIG,
     HELLO,
     INFO,
+    MAXCLIENTS,
     PERSISTENCE_CONFIG,
     SNAPSHOT_CRON,
     TIME,
@@ -63,8 +64,8 @@ async def probe_redis(target: RedisTarget, cadences: AbstractSet[Cadence]) -> Re
     """Read one server over one connection: a pipelined batch, PINGs, and another batch where due.
 
     Sends read-only commands: PING, INFO and two CONFIG GETs; with the persistence cadence
-    seven CONFIG GETs, CLIENT LIST and ACL GETUSER more, and where we sign in one PING without
-    that over a connection of its own; with the latency cadence target.pings PINGs
+    seven CONFIG GETs (eight before 6.2), CLIENT LIST and ACL GETUSER more, and where we sign in
+    one PING without that over a connection of its own; with the latency cadence target.pings PINGs
     more, right after that batch. Costs the server about 0.1 ms of CPU, and 0.03 ms per PING for its wake-ups.
     Ends within target.timeout_s seconds of being connected, connecting within 7 s.
     A server that is down, slow or closed to us is a fact: the reading then holds Missing.
@@ -261,6 +262,8 @@ class _Visit:
         commands = [*PERSISTENCE_CONFIG, get_user(self._address.user)]
         if isinstance(self._fields["server_time_s"], Missing):
             commands.append(TIME)
+        if self._info_said is None and isinstance(self._fields["maxclients"], Missing):
+            commands.append(MAXCLIENTS)
         if self._engine is Engine.DRAGONFLY:
             commands += [SNAPSHOT_CRON, UNDECLARED_KEYS]
         clients = self._fields["connected_clients"]

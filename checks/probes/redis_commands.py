@@ -58,6 +58,7 @@ PERSISTENCE_CONFIG = tuple(
         "replica-read-only",
     )
 )
+MAXCLIENTS = _config("maxclients")  # only where INFO does not tell it (before 6.2)
 SNAPSHOT_CRON = _config("snapshot_cron")  # only on Dragonfly
 # Only on Dragonfly, which alone may refuse keys that a script did not declare. Reads a key that
 # nobody has.

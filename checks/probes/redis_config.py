@@ -172,6 +172,7 @@ CONFIG_FIELDS: Mapping[str, tuple[str, Convert]] = {
     "timeout": ("timeout_s", _count),
     "proto-max-bulk-len": ("proto_max_bulk_len_bytes", _count),
     "client-output-buffer-limit": ("client_output_buffer_limit", _text),
+    "maxclients": ("config_maxclients", _count),
     "replica-read-only": ("replica_read_only", _claim),
     "snapshot_cron": ("snapshot_cron", _text),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from checks.facts import Engine, Missing, PairFacts, known, readable
+from checks.facts import NOT_READ, Engine, Missing, PairFacts, RedisFacts, Since, known, readable
 from checks.render import MIB, duration, percent, size
 from checks.rule import (
     JSON,
@@ -79,7 +79,8 @@ class ClientsLimits(Limits):
     source="ours",
     observed="{connected_clients_count:count} of {maxclients_count:count}",
     required="< {limits.warn_clients_ratio:percent}, none rejected",
-    reads="INFO clients, stats: one round trip, part of the visit's INFO",
+    reads="INFO clients, stats: one round trip, part of the visit's INFO; before 6.2 CONFIG GET "
+    "maxclients with the persistence group",
     limits=ClientsLimits(),
     event=frozenset({"rejected"}),
     opens=Confirm(3, 3),
@@ -92,14 +93,16 @@ def clients_headroom(facts: PairFacts, limits: ClientsLimits) -> Verdict:
     Source: ours. A rejected connection is one that EmailEngine may have needed.
     """
     redis = known(facts.redis)
-    connected, most = known(redis.connected_clients), known(redis.maxclients)
+    connected = known(redis.connected_clients)
+    most, source = _most(redis, facts.since)
     if not most:
-        return unknown("undetermined", "INFO tells maxclients as 0")
+        return unknown("undetermined", f"{source} tells maxclients as 0")
     rejected = _risen(facts, "rejected_connections_rise")
     ratio = connected / most
     numbers: dict[str, JSON] = {
         "connected_clients_count": connected,
         "maxclients_count": most,
+        "maxclients_source": source,
         "clients_ratio": ratio,
         "suggested_clients_count": 2 * most,
         **readable(rejected_count=rejected),
@@ -123,6 +126,20 @@ def clients_headroom(facts: PairFacts, limits: ClientsLimits) -> Verdict:
         )
     known(rejected)
     return passed(**numbers)
+
+
+def _most(redis: RedisFacts, since: Since | Missing) -> tuple[int, str]:
+    """Return maxclients and who told it; raises Unknown where nobody does.
+
+    INFO tells it from 6.2 on. Before, CONFIG does: read with the persistence group, and remembered
+    for the visits between.
+    """
+    if not isinstance(redis.maxclients, Missing):
+        return redis.maxclients, "INFO"
+    asked = redis.config_maxclients
+    if asked == NOT_READ and not isinstance(since, Missing):
+        asked = since.config_maxclients
+    return known(asked), "CONFIG GET"
 
 
 def _risen(facts: PairFacts, name: str) -> int | Missing:

@@ -39,7 +39,7 @@ IDENTITY: Final = (
 PERSISTENCE: Final = (
     "save", "appendfsync", "tcp_keepalive_s", "timeout_s", "proto_max_bulk_len_bytes",
     "client_output_buffer_limit", "replica_read_only", "snapshot_cron", "account", "is_open",
-    "allows_undeclared_keys", "sentinels", "bull_clients",
+    "allows_undeclared_keys", "sentinels", "config_maxclients", "bull_clients",
 )  # fmt: skip
 LATENCY: Final = ("round_trips",)
 QUEUES: Final = ("queues", "deliveries")

@@ -293,6 +293,15 @@ def test_an_acknowledgement_takes_a_new_baseline_once():
     assert found.baseline_keys_count == 10
 
 
+def test_what_config_told_of_maxclients_is_remembered():
+    """It is read with each fifth visit, and judged with each."""
+    found, memory = looks(redis(config_maxclients=60), redis(), redis())
+    assert (found.config_maxclients, memory.config_maxclients) == (60, 60)
+
+    found, memory = looks(redis(config_maxclients=90), redis(), memory=memory)
+    assert (found.config_maxclients, memory.config_maxclients) == (90, 90)
+
+
 def test_connections_once_seen_are_remembered():
     found, _ = looks(redis(), redis(bull_clients=()), redis(bull_clients=()))
 

@@ -308,7 +308,6 @@ FAULTS = (
         options=("maxclients", "20"),
         spoil=crowd,
         known={"since": SINCE},
-        not_on=BEFORE_6_2,  # INFO does not tell maxclients
     ),
     Fault(
         "redis.clients-headroom",
@@ -316,7 +315,6 @@ FAULTS = (
         options=("maxclients", "20"),
         spoil=turn_away,
         remembers=True,
-        not_on=BEFORE_6_2,
     ),
     Fault("redis.pubsub-buffers", "limit", spoil=narrow_buffer, known={"since": SINCE}),
     Fault(

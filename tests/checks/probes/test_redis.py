@@ -178,6 +178,29 @@ def test_dragonfly_is_asked_for_its_own_schedule():
     assert facts.snapshot_cron == "0 * * * *"
 
 
+# As Redis 6.0.16 answers, whose INFO does not tell it.
+SIXTY = b"*2\r\n$10\r\nmaxclients\r\n$2\r\n60\r\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "cadences", "is_asked", "told"),
+    [
+        ("maxclients", PERSISTENCE, False, NOT_READ),
+        ("other", HEALTH, False, NOT_READ),
+        ("other", PERSISTENCE, True, 60),
+    ],
+)
+def test_maxclients_is_asked_for_where_info_does_not_tell(field, cadences, is_asked, told):
+    info = COMPLIANT[("INFO",)].replace(b"\r\nmaxclients:", f"\r\n{field:10}:".encode())
+    server = Recorder(INFO=info if field == "other" else COMPLIANT[("INFO",)])
+    server[("CONFIG", "GET", "maxclients")] = SIXTY
+    facts = visit(server, cadences).facts
+
+    assert ("CONFIG GET maxclients" in server.asked) is is_asked
+    assert facts.config_maxclients == told
+    assert isinstance(facts.maxclients, Missing) is (field == "other")
+
+
 @pytest.mark.parametrize(("user", "sent"), [("", "AUTH hunter2"), ("app", "AUTH app hunter2")])
 def test_signing_in(user, sent):
     server = Recorder()

@@ -10,6 +10,7 @@ from checks.probes.redis_commands import (
     CLIENT_LIST,
     CLUSTER_INFO,
     HEALTH_CONFIG,
+    MAXCLIENTS,
     PERSISTENCE_CONFIG,
     SNAPSHOT_CRON,
     TIME,
@@ -26,7 +27,8 @@ from checks.probes.redis_config import (
 from tests.replaying import CAPTURES
 
 CONFIG = {
-    command.parameter: command for command in (*HEALTH_CONFIG, *PERSISTENCE_CONFIG, SNAPSHOT_CRON)
+    command.parameter: command
+    for command in (*HEALTH_CONFIG, *PERSISTENCE_CONFIG, MAXCLIENTS, SNAPSHOT_CRON)
 }
 
 

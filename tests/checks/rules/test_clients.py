@@ -1,6 +1,6 @@
 import pytest
 
-from checks.facts import Missing
+from checks.facts import NOT_READ, Missing
 from checks.rules.clients import (
     Buffer,
     clients_headroom,
@@ -32,6 +32,51 @@ def test_clients_steps(connected, rejected, outcome, severity, cause):
     verdict = clients_headroom.judge(facts)
 
     assert (verdict.outcome, verdict.severity, verdict.cause) == (outcome, severity, cause)
+
+
+NOT_TOLD = Missing("undetermined", "INFO has no maxclients")
+CLOSED = Missing("no_permission", "CONFIG GET maxclients is refused")
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "remembered", "most", "source"),
+    [
+        (1000, NOT_READ, 500, 1000, "INFO"),
+        (NOT_TOLD, 60, 500, 60, "CONFIG GET"),
+        (NOT_TOLD, NOT_READ, 500, 500, "CONFIG GET"),
+    ],
+)
+def test_before_6_2_config_tells_how_many_may_connect(told, asked, remembered, most, source):
+    verdict = clients_headroom.judge(
+        facts_with(
+            connected_clients=50,
+            maxclients=told,
+            config_maxclients=asked,
+            since={"config_maxclients": remembered, "rejected_connections_rise": 0},
+        )
+    )
+
+    evidence = verdict.evidence
+    assert (evidence["maxclients_count"], evidence["maxclients_source"]) == (most, source)
+    assert verdict.outcome == ("fail" if 50 / most >= 0.8 else "pass")
+
+
+@pytest.mark.parametrize(
+    ("asked", "remembered", "reason"),
+    [
+        (NOT_READ, FIRST, "first_visit"),
+        (CLOSED, FIRST, "no_permission"),
+        (CLOSED, 500, "no_permission"),
+    ],
+)
+def test_maxclients_that_nobody_tells_is_not_known(asked, remembered, reason):
+    facts = facts_with(
+        maxclients=NOT_TOLD, config_maxclients=asked, since={"config_maxclients": remembered}
+    )
+
+    verdict = clients_headroom.judge(facts)
+
+    assert (verdict.outcome, verdict.reason) == ("unknown", reason)
 
 
 def test_a_first_visit_cannot_tell_of_rejections_but_of_a_crowd():
