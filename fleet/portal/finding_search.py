@@ -7,40 +7,31 @@ from collections.abc import Sequence
 from typing import Final
 
 from django.db.models import Q, QuerySet, Value
-from django.utils.text import smart_split, unescape_string_literal
 
 from checks.catalog import BY_ID
 from fleet.findings.models import Finding
 from fleet.portal.scoped_admin import Rows
+from fleet.portal.search_words import words_of
 from fleet.registry.models import Target
 
 # So many pairs are named one by one: of a subquery PostgreSQL assumes that it holds half of all, and
 # then walks through the past in the order of time, a page for each finding.
 MOST_NAMED: Final = 500
-# Of more words each would cost the database more than the last: they are looked for as they stand.
-MOST_WORDS: Final = 20
 
 
 def search(rows: Rows, findings: QuerySet[Finding], term: str) -> QuerySet[Finding]:
     """Keep the findings of whose rule, pair, tenant or message each word of the term is a part.
 
     Ten thousand pairs have hundreds of thousands of past findings: to join each to its names and
-    look there took two thirds of the time. One query for all words; a text of over MOST_WORDS is one.
+    look there took two thirds of the time. One query for all words.
     """
-    words = list(dict.fromkeys(map(_word, smart_split(term))))
-    if len(words) > MOST_WORDS:
-        words = [term]
+    words = words_of(term)
     for word, ids in zip(words, _named(rows, words), strict=True):
         rules = [rule_id for rule_id in BY_ID if word.casefold() in rule_id]
         findings = findings.filter(
             Q(rule_id__in=rules) | Q(target_id__in=ids) | Q(message__icontains=word)
         )
     return findings
-
-
-def _word(bit: str) -> str:
-    is_quoted = bit[0] in "\"'" and bit[-1] == bit[0] and len(bit) > 1
-    return unescape_string_literal(bit) if is_quoted else bit
 
 
 def _named(rows: Rows, words: Sequence[str]) -> list[list[int] | QuerySet[Target, int]]:

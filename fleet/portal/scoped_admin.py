@@ -31,6 +31,7 @@ from fleet.people.models import Membership, User
 from fleet.people.scopes import scopes_of
 from fleet.portal.change_log import of_row
 from fleet.portal.models import Pulse
+from fleet.portal.search_words import bounded
 from fleet.registry.models import (
     Attestation,
     FleetSettings,
@@ -208,6 +209,15 @@ class ScopedAdmin(_Scoped, ModelAdmin):  # type: ignore[misc]  # Unfold has no t
     show_full_result_count = False  # one COUNT(*) a page is enough
     warn_unsaved_form = True
     list_filter_submit = True
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Look for the words; autocompletion does too."""
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(
+            request, queryset, bounded(search_term)
+        )
+        return found
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

@@ -5,7 +5,8 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fleet.portal.finding_search import MOST_NAMED, MOST_WORDS
+from fleet.portal.finding_search import MOST_NAMED
+from fleet.portal.search_words import MOST_WORDS
 from fleet.registry.models import Target
 from tests.fleet.factories import make_finding, make_pair, make_person
 

@@ -12,6 +12,7 @@ from fleet.findings.models import Finding, Waiver
 from fleet.findings.waivers import Ask
 from fleet.inspections import waive
 from fleet.inspections.models import PairState
+from fleet.portal.search_words import MOST_WORDS
 from fleet.registry.models import FleetSettings
 from tests.fleet.factories import NOW, make_finding, make_pair, make_person, make_state
 
@@ -440,3 +441,20 @@ def test_who_only_reads_is_not_offered_to_waive(name, finding):
 )
 def test_an_empty_view_says_so(mara, path, words):
     assert words in mara.get(path).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("count", "is_in_order", "is_found"),
+    [
+        (MOST_WORDS, False, True),
+        (MOST_WORDS + 1, True, True),
+        (MOST_WORDS + 1, False, False),
+    ],
+)
+def test_a_long_text_is_looked_for_as_it_stands(mara, finding, count, is_in_order, is_found):
+    words = ['said "so"', "C:\\", *(f"w{number}" for number in range(count - 3))]
+    waiver = asked(finding, mara.person, reason=" ".join(words))
+    text = " ".join(words if is_in_order else reversed(words))
+
+    page = mara.get("/admin/findings/waiver/", {"q": text})
+    assert list(page.context["cl"].result_list) == ([waiver] if is_found else [])
