@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -22,8 +21,8 @@ from fleet.backups.models import BackupSource
 from fleet.backups.places import Trouble, fill
 from fleet.portal.pair_form import Secret
 from fleet.portal.scoped_admin import Rows
+from fleet.portal.typed_secrets import sealed
 from fleet.registry.models import Target
-from fleet.registry.sealed import SecretError, seal
 
 Kind = BackupSource.Kind
 HOUR_S: Final = 3600
@@ -231,10 +230,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at r
         typed = self.cleaned_data.get(name, "")
         if not typed:
             return str(getattr(self.instance, name))
-        try:
-            return seal(typed)
-        except SecretError as error:
-            raise ValidationError(str(error)) from None
+        return sealed(self.rows, typed)
 
     def save(self, commit: bool = True) -> BackupSource:  # noqa: FBT001, FBT002  Django's own
         """Put the hours in as seconds, and a place that is new or changed on trial."""

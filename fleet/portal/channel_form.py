@@ -26,8 +26,8 @@ from fleet.alerts.models import Channel
 from fleet.portal.facets import pair_facets
 from fleet.portal.pair_form import Secret
 from fleet.portal.scoped_admin import Rows
+from fleet.portal.typed_secrets import sealed
 from fleet.registry.models import FleetSettings, Tenant
-from fleet.registry.sealed import SecretError, seal
 
 SUBJECTS: Final = tuple(dict.fromkeys(rule.id.partition(".")[0] for rule in RULES))
 SUBJECT_WORDS: Final = {
@@ -157,10 +157,7 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
         if not typed.startswith(("env:", "file:")) and len(typed) < LEAST_KEY:
             told = _("The key has %(n)d characters; it must have at least %(least)d.")
             raise ValidationError(told % {"n": len(typed), "least": LEAST_KEY})
-        try:
-            return seal(typed)
-        except SecretError as error:
-            raise ValidationError(str(error)) from None
+        return sealed(self.rows, typed)
 
     def clean(self) -> dict[str, Any]:
         """Hold fields against each other: whose channel, and what a webhook needs."""

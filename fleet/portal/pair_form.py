@@ -25,9 +25,9 @@ from checks.address import AddressError, parse_sentinels
 from fleet.people.models import User
 from fleet.portal.ladder_page import Shown, try_draft
 from fleet.portal.scoped_admin import Rows
+from fleet.portal.typed_secrets import sealed, sent_elsewhere
 from fleet.portal.typed_urls import URLS
 from fleet.registry.models import Pair, Target, Tenant, Worker, Zone
-from fleet.registry.sealed import SecretError, seal
 
 # The columns that a connection depends on: changing one asks for a new test.
 CONNECTION = frozenset(
@@ -54,7 +54,8 @@ SECRETS = {
 KEEP = _("One is stored; leave this empty to keep it.")
 HELP = {
     "redis_password": _(
-        "Write-only: sealed when saved, never shown. Or a reference: env:NAME, file:/path."
+        "Write-only: sealed when saved, never shown. Operators may give a reference: env:NAME,"
+        " file:/path."
     ),
     "metrics_token": _(
         "Scope metrics. Write-only. Without this or the API token, queues are not judged."
@@ -284,6 +285,8 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
                 if self.data.get(self.add_prefix(name)):
                     self.add_error(name, _("Give a new one or remove the stored one, not both."))
                 values[name] = ""
+        for name, why in sent_elsewhere(self.rows, self.instance, values).items():
+            self.add_error(name, why)
         if bool(values.get("sentinel_addresses")) != bool(values.get("sentinel_master")):
             missing = (
                 "sentinel_master" if values.get("sentinel_addresses") else "sentinel_addresses"
@@ -300,10 +303,7 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
         typed: str = self.cleaned_data[name]
         if not typed:
             return str(getattr(self.instance, name))
-        try:
-            return seal(typed)
-        except SecretError as error:
-            raise ValidationError(str(error)) from None
+        return sealed(self.rows, typed)
 
     def _location(self, name: str) -> str:
         text: str = (self.cleaned_data[name] or "").strip()

@@ -13,7 +13,8 @@ from fleet.inspections.ladder import Rung, to_json
 from fleet.inspections.models import ConnectionTest, PairSchedule
 from fleet.portal import typed_urls
 from fleet.registry.models import Pair, Target
-from fleet.registry.sealed import reveal
+from fleet.registry.sealed import reveal, seal
+from tests.fleet.backups.sources import make_source
 from tests.fleet.factories import make_pair, make_person, make_tenant, make_worker, make_zone
 
 SECRET = "pa:ss/w@rd"  # every character that a URL could trip over
@@ -376,3 +377,61 @@ def test_a_tenant_that_is_no_number_is_refused_at_its_field(operator):
 @pytest.mark.parametrize("page", ["registry/pair/?state=", "findings/finding/?rule=", "rules/?q="])
 def test_a_nul_in_a_query_is_a_bad_request(operator, page):
     assert operator.get(f"/admin/{page}%00").status_code == 400
+
+
+@pytest.fixture
+def editor(client, db):
+    make_tenant("Halden Clinics")
+    client.force_login(make_person("edda", is_operator=False, roles=[("editor", "Halden Clinics")]))
+    return client
+
+
+REFERENCES = "Only operators may name env: and file: references. Type the secret."
+
+
+@pytest.mark.parametrize("name", ["redis_password", "metrics_token", "api_token"])
+def test_a_tenants_editor_names_no_reference(editor, name):
+    """All tenants' references lie in one place, and the address that gets the secret is theirs to type."""
+    answer = editor.post(ADD, typed(**{name: "env:PAIRKEEPER_SECRET_OF_ANOTHER"}))
+
+    assert errors(answer) == {name: [REFERENCES]}
+    assert Pair.objects.count() == 0
+
+
+AGAIN = ["The address is another one: give this again, for it would be sent there."]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"redis_url": "redis://mine.example.com:6379/0"}, {"redis_password": AGAIN}),
+        ({"redis_url": "redis://h:6380/0"}, {"redis_password": AGAIN}),
+        ({"redis_url": "redis://h:6379/3"}, {}),
+        ({"redis_url": "redis://mine.example.com", "redis_password": "new"}, {}),
+        ({"redis_url": "redis://mine.example.com", "remove_redis_password": "on"}, {}),
+        ({"emailengine_url": "https://mine.example.com"}, {"api_token": AGAIN}),
+        ({"emailengine_url": "http://ee.example.com"}, {"api_token": AGAIN}),
+        ({"emailengine_url": ""}, {}),
+    ],
+)
+def test_a_stored_secret_goes_to_no_address_that_it_was_not_given_for(editor, fields, wrong):
+    pair = make_pair(tenant="Halden Clinics", redis_url="redis://h:6379/0")
+    pair.redis_password, pair.api_token = seal(SECRET), seal("token")
+    pair.emailengine_url = "https://ee.example.com"
+    pair.save()
+    same = {"redis_url": pair.redis_url, "emailengine_url": pair.emailengine_url}
+
+    answer = editor.post(f"/admin/registry/pair/{pair.pk}/edit/", typed(**{**same, **fields}))
+
+    assert (errors(answer) if wrong else answer.status_code) == (wrong or 302)
+
+
+def test_a_pulls_password_goes_to_no_other_address_either(editor):
+    pair = make_pair(tenant="Halden Clinics", redis_url="redis://h:6379/0")
+    make_source(pair, "pull", pull_password=seal(SECRET))
+
+    answer = editor.post(
+        f"/admin/registry/pair/{pair.pk}/edit/", typed(redis_url="redis://mine.example.com")
+    )
+
+    assert list(errors(answer)) == ["redis_url"]
