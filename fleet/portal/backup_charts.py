@@ -105,9 +105,12 @@ def _limits(sources: set[Kept], policy: Policy) -> list[tuple[float, Severity]]:
     ]
 
 
+SIZES: Final = (("GiB", 1024 * MIB), ("MiB", MIB), ("KiB", 1024), ("B", 1))
+
+
 def unit_of(largest_bytes: int) -> tuple[str, int]:
     """Give the unit in which sizes up to this are drawn, and its bytes."""
-    return ("GiB", 1024 * MIB) if largest_bytes >= 512 * MIB else ("MiB", MIB)
+    return next(one for one in SIZES if (largest_bytes or MIB) >= one[1] // 2)
 
 
 def _size(copies: Sequence[Copied], edges: tuple[float, float]) -> Chart:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.db.models import Max, Sum
@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fleet.history.models import FleetHour, ScoreDay
+from fleet.history.trend import Pace
 from fleet.inspections.terms import terms
 from fleet.portal import addresses, fleet_charts, score_charts
 from fleet.portal.chart import Chart
@@ -24,13 +25,13 @@ from fleet.portal.movers import SPANS, WEEK, movers
 from fleet.portal.ranges import BY_NAME, Range
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.portal.score_charts import MOST_RULES, Day
+from fleet.portal.trends import LEAST_SHOWN
 from fleet.registry.models import Tenant
 from fleet.registry.policies import FLEET
 from fleet.registry.scoping import EVERYTHING
 
 RANGES: Final = tuple(BY_NAME[name] for name in ("30d", "90d", "2y"))
 CHOSEN: Final = BY_NAME["90d"]
-LEAST_SPAN: Final = timedelta(days=7)  # a point is a day: fewer would be told in hours
 COUNTS: Final = tuple(Day.__dataclass_fields__)[1:-1]
 
 
@@ -77,7 +78,7 @@ def data(request: HttpRequest, rows: Rows) -> JsonResponse:
     shown = _shown(request, rows)
     happened = _events(rows, shown)
     first = [one.points[0][0] for chart in shown.charts for one in chart.series if one.points]
-    latest = (shown.until - LEAST_SPAN).timestamp()
+    latest = (shown.until - LEAST_SHOWN[Pace.DAY]).timestamp()
     return JsonResponse(
         {
             "from": max(shown.since.timestamp(), min([*first, latest])),

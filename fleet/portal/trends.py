@@ -37,7 +37,7 @@ HOUR_S: Final = 3600
 LEAST_SHOWN: Final = {
     Pace.VISIT: timedelta(minutes=15),
     Pace.HOUR: timedelta(hours=6),
-    Pace.DAY: timedelta(days=3),
+    Pace.DAY: timedelta(days=7),  # fewer would be told in hours
 }
 BEFORE: Final = 20  # copies before a time, of which the newest content counts
 

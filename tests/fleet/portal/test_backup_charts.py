@@ -39,11 +39,19 @@ def test_ages(copies, points):
 
 
 @pytest.mark.parametrize(
-    ("largest_mib", "unit"),
-    [(0, ("MiB", 1024**2)), (511, ("MiB", 1024**2)), (512, ("GiB", 1024**3))],
+    ("largest_bytes", "unit"),
+    [
+        (0, ("MiB", 1024**2)),
+        (511, ("B", 1)),
+        (512, ("KiB", 1024)),
+        (512 * 1024 - 1, ("KiB", 1024)),
+        (512 * 1024, ("MiB", 1024**2)),
+        (512 * 1024**2 - 1, ("MiB", 1024**2)),
+        (512 * 1024**2, ("GiB", 1024**3)),
+    ],
 )
-def test_sizes_are_drawn_in_a_unit_that_fits_the_axis(largest_mib, unit):
-    assert unit_of(largest_mib * 1024**2) == unit
+def test_sizes_are_drawn_in_a_unit_that_fits_the_axis(largest_bytes, unit):
+    assert unit_of(largest_bytes) == unit
 
 
 @pytest.mark.django_db

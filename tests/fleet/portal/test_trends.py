@@ -185,8 +185,8 @@ def test_the_axis_begins_with_the_first_reading(operator):
     [
         ("24h", timedelta(minutes=15)),
         ("30d", timedelta(hours=6)),
-        ("90d", timedelta(days=3)),
-        ("2y", timedelta(days=3)),
+        ("90d", timedelta(days=7)),
+        ("2y", timedelta(days=7)),
     ],
 )
 def test_one_point_alone_stands_in_a_time_of_its_pace(operator, noon, span, least):

@@ -3,6 +3,8 @@
   "use strict";
 
   const HEIGHT = 160;
+  // What has no unit is counted: there is no half of a job.
+  const WHOLE = [1, 2, 5].flatMap((step) => [0, 1, 2, 3, 4, 5, 6, 7, 8].map((power) => step * 10 ** power)).sort((a, b) => a - b);
   const FEW = 30; // so few readings make no line: show each
   const SYMBOLS = { critical: "octagon", warning: "triangle", info: "square", resolved: "dot" };
   const TONES = { critical: "--pk-bad", warning: "--pk-warn", unknown: "--pk-doubt", info: "--pk-note", resolved: "--pk-good" };
@@ -184,7 +186,7 @@
       scales: { x: { time: true, range: whole(chart, data) }, y: { range: [chart.starts_at, topOf(chart)] } },
       axes: [
         { ...axis, grid: { show: false }, size: 26, gap: 4, space: 90, values: timesIn },
-        { ...axis, size: 58, space: 34, values: (_plot, ticks) => ticks.map((tick) => write(tick, chart.unit)) },
+        { ...axis, size: 58, space: 34, ...(chart.unit === "" && { incrs: WHOLE }), values: (_plot, ticks) => ticks.map((tick) => write(tick, chart.unit)) },
       ],
       series: [{}, ...chart.series.map((one, place) => ({
         label: one.label,
