@@ -167,7 +167,7 @@ def _lost_accounts(now: int | Missing, since: Since, limits: IntactLimits) -> st
     if isinstance(now, Missing) or isinstance(before, Missing):
         return ""
     lost = before - now
-    if lost < limits.least_accounts_lost_count:
+    if lost < max(1, limits.least_accounts_lost_count):
         return ""
     is_great = lost >= before * limits.critical_accounts_lost_ratio
     return f"{before:,} accounts → {now:,}" if is_great else ""

@@ -3,7 +3,7 @@ import pytest
 from checks.evaluate import evaluate
 from checks.facts import NOT_CONFIGURED, Missing
 from checks.rule import Cadence
-from checks.rules.loss import credentials_drift, data_intact
+from checks.rules.loss import IntactLimits, credentials_drift, data_intact
 from tests.checks.pairs import facts_with
 
 CLOSED = Missing("no_permission", "it is closed")
@@ -66,6 +66,12 @@ def test_accounts_that_went(before, now, outcome):
     )
 
     assert data_intact.judge(facts).outcome == outcome
+
+
+def test_where_no_account_was_none_is_lost_whatever_the_policy():
+    facts = facts_with(since={"baseline_accounts_count": 0}, emailengine={"accounts": {}})
+
+    assert data_intact.judge(facts, IntactLimits(least_accounts_lost_count=0)).outcome == "pass"
 
 
 @pytest.mark.parametrize(
