@@ -93,9 +93,10 @@ def test_the_overviews_chart_outlives_a_poll(visitor, fleet):
     page.wait_for_selector("#pk-compliance-days canvas")
     page.evaluate("document.querySelector('#pk-compliance-days canvas').dataset.kept = 'yes'")
 
-    with page.expect_response(lambda answer: answer.url.endswith("/admin/overview/")):
-        page.evaluate("htmx.trigger(document.querySelector('#pk-overview'), 'pk:refresh')")
-    page.wait_for_timeout(300)
+    page.evaluate("""() => new Promise((settled) => {
+        htmx.on("htmx:afterSettle", () => settled());
+        htmx.trigger(document.querySelector("#pk-overview"), "pk:refresh");
+    })""")
 
     assert page.locator("#pk-compliance-days canvas").get_attribute("data-kept") == "yes"
     assert visitor.faults == []

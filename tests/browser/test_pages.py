@@ -142,7 +142,7 @@ def test_a_portal_that_does_not_answer_is_told(visitor, fleet):
 def test_the_poll_waits_while_somebody_is_in_the_page(visitor, fleet):
     page = visitor.open("/admin/")
     page.locator("#pk-overview a").first.focus()
-    with page.expect_event("console", timeout=1000, predicate=lambda _: True) as said:
+    with page.expect_event("console", predicate=lambda _: True) as said:
         page.evaluate(
             "() => { htmx.on('htmx:beforeRequest', (e) => setTimeout("
             "() => console.log(e.defaultPrevented), 0)); }"
