@@ -221,6 +221,14 @@ class CopyGrowth(models.Model):
     class Meta:
         verbose_name = _("Growth of copies")
         verbose_name_plural = _("Growth of copies")
+        indexes = [
+            # Forecasts: whose copies grow fastest.
+            models.Index(
+                fields=["-slope_bytes"],
+                condition=models.Q(low_bytes__gt=0),
+                name="copy_growth_fastest",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.source_id}: {self.newest_bytes} B"

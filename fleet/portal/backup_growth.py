@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Case, Count, F, FloatField, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, F, FloatField, Sum, Value, When
 from django.db.models.functions import Ceil, Greatest
 
 from checks.growth import Growth
@@ -21,6 +21,7 @@ AHEAD_DAYS: Final = 30
 # A line that ended longer ago, in intervals of its source, foretells nothing.
 STALE_TIMES: Final = 3
 SHOWN: Final = 8
+MOST_DAYS: Final = STALE_TIMES * Greatest(1.0, Ceil(F("interval_s") / float(DAY_S)))
 NONE, STALE, YOUNG, STEADY, GROWING = "none", "stale", "young", "steady", "growing"
 
 
@@ -98,7 +99,8 @@ def of_fleet(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetCopies:
     sources = rows.of(BackupSource).filter(is_enabled=True, target__state=Target.State.ACTIVE)
     if tenant is not None:
         sources = sources.filter(target__tenant=tenant)
-    judged = _judged(sources, now)
+    aged = sources.annotate(age_days=Value(_today(now)) - F("growth__last_day"))
+    judged = _judged(aged)
     later = F("growth__level_bytes") + F("growth__slope_bytes") * (F("age_days") + AHEAD_DAYS)
     counted: Any = (
         judged.order_by()
@@ -116,7 +118,9 @@ def of_fleet(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetCopies:
         )
     )
     found = list(counted.values_list("judged", "count", "newest", "later"))
-    fastest = judged.filter(judged=GROWING).select_related("growth", "target")
+    # GROWING, said in the words of the index that knows the order.
+    growing = aged.filter(growth__low_bytes__gt=0, age_days__lte=MOST_DAYS)
+    fastest = growing.select_related("growth", "target")
     return FleetCopies(
         [
             Grown(one.target_id, one.target.name, _copies(one, now))
@@ -128,14 +132,12 @@ def of_fleet(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetCopies:
     )
 
 
-def _judged(sources: QuerySet[BackupSource], now: datetime) -> Any:
+def _judged(aged: Any) -> Any:
     """Say of each source what _state says of one."""
-    most_days = STALE_TIMES * Greatest(1.0, Ceil(F("interval_s") / float(DAY_S)))
-    aged = sources.annotate(age_days=Value(_today(now)) - F("growth__last_day"))
     return aged.annotate(
         judged=Case(
             When(growth__isnull=True, then=Value(NONE)),
-            When(age_days__gt=most_days, then=Value(STALE)),
+            When(age_days__gt=MOST_DAYS, then=Value(STALE)),
             When(growth__low_bytes__isnull=True, then=Value(YOUNG)),
             When(growth__low_bytes__gt=0, then=Value(GROWING)),
             default=Value(STEADY),
