@@ -25,6 +25,7 @@ from checks.address import AddressError, parse_sentinels
 from fleet.people.models import User
 from fleet.portal.ladder_page import Shown, try_draft
 from fleet.portal.scoped_admin import Rows
+from fleet.portal.shared_copies import why_not_renamed
 from fleet.portal.typed_secrets import sealed, sent_elsewhere
 from fleet.portal.typed_urls import URLS
 from fleet.registry.models import Pair, Target, Tenant, Worker, Zone
@@ -285,6 +286,8 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
                 if self.data.get(self.add_prefix(name)):
                     self.add_error(name, _("Give a new one or remove the stored one, not both."))
                 values[name] = ""
+        if "name" in self.changed_data and (why := why_not_renamed(self.rows, self.target)):
+            self.add_error("name", why)
         for name, why in sent_elsewhere(self.rows, self.instance, values).items():
             self.add_error(name, why)
         if bool(values.get("sentinel_addresses")) != bool(values.get("sentinel_master")):

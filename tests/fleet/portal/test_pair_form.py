@@ -435,3 +435,32 @@ def test_a_pulls_password_goes_to_no_other_address_either(editor):
     )
 
     assert list(errors(answer)) == ["redis_url"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "pattern", "is_refused"),
+    [
+        ("/mnt/shared", "{pair}-*.rdb", True),
+        ("/mnt/shared/{pair}", "*", True),
+        ("/mnt/shared/{tenant}", "{pair}-*.rdb", False),
+        ("/mnt/shared", "dump-*.rdb", False),
+        ("/mnt/own/Halden Clinics", "{pair}-*.rdb", False),
+    ],
+)
+def test_no_editor_takes_a_name_that_opens_anothers_copies(
+    editor, settings, folder, pattern, is_refused
+):
+    settings.BACKUP_ROOTS = ["/mnt/shared", "/mnt/own/{tenant}"]
+    pair = make_pair(tenant="Halden Clinics", redis_url="redis://h:6379/0")
+    make_source(pair, folder=folder, name_pattern=pattern)
+    edit = f"/admin/registry/pair/{pair.pk}/edit/"
+
+    renamed = editor.post(edit, typed(redis_url=pair.redis_url, name="anothers"))
+
+    assert (renamed.status_code, Target.objects.get().name == "anothers") == (
+        (200, False) if is_refused else (302, True)
+    )
+    if is_refused:
+        assert list(errors(renamed)) == ["name"]
+        kept = editor.post(edit, typed(redis_url=pair.redis_url, name=pair.target.name))
+        assert kept.status_code == 302
