@@ -155,23 +155,35 @@ class Bucket:
     @contextmanager
     def pieces(self, key: str, version: str) -> Iterator[Iterator[bytes]]:
         """Open one object, that very version of it; Moving where it is no longer there."""
-        is_id = version.startswith(BY_ID)
-        which = (
-            {"VersionId": version.removeprefix(BY_ID)}
-            if is_id
-            else {"IfMatch": version.removeprefix(BY_TAG)}
-        )
         with translated(self._where, key):
-            body = self.client.get_object(Bucket=self._source.bucket, Key=key, **which)["Body"]
+            body = self.client.get_object(Bucket=self._source.bucket, Key=key, **_which(version))[
+                "Body"
+            ]
         try:
             yield self._read(body)
         finally:
             body.close()
 
+    def holds(self, key: str, version: str) -> bool:
+        """Tell whether that very version of an object is there, wherever it lies in the bucket."""
+        try:
+            with translated(self._where, key):
+                self.client.head_object(Bucket=self._source.bucket, Key=key, **_which(version))
+        except Moving:
+            return False
+        return True
+
     def _read(self, body: Any) -> Iterator[bytes]:
         with translated(self._where):
             while piece := body.read(PIECE_BYTES):
                 yield piece
+
+
+def _which(version: str) -> dict[str, str]:
+    """Name one version as S3 wants it: by its id, or by its content."""
+    if version.startswith(BY_ID):
+        return {"VersionId": version.removeprefix(BY_ID)}
+    return {"IfMatch": version.removeprefix(BY_TAG)}
 
 
 def _fits(name: str, most_bytes: int) -> bool:

@@ -30,6 +30,10 @@ class BucketStore:
     def attempt(self, key: str) -> Lease | None:
         return attempt_of(key.removeprefix(self._prefix)) if key.startswith(self._prefix) else None
 
+    def holds(self, key: str, version: str) -> bool:
+        """Ask for what lies outside today's prefix: it moves when a tenant or a pair is renamed."""
+        return not key.startswith(self._prefix) and self._bucket.holds(key, version)
+
     def pieces(self, key: str, version: str) -> AbstractContextManager[Iterator[bytes]]:
         return self._bucket.pieces(key, version)
 

@@ -44,6 +44,9 @@ class Store(Protocol):
     def listing(self) -> list[Seen]:
         """List the whole copies, newest first."""
 
+    def holds(self, key: str, version: str) -> bool:
+        """Tell whether a copy is there that the listing does not show."""
+
     def pieces(self, key: str, version: str) -> AbstractContextManager[Iterator[bytes]]:
         """Open one copy, sealed as it lies there; Moving where it is gone."""
 

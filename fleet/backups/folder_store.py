@@ -54,6 +54,10 @@ class FolderStore:
         with os.scandir(self._folder) as entries:
             return [entry for entry in entries if entry.is_file(follow_symlinks=False)]
 
+    def holds(self, key: str, version: str) -> bool:
+        del key, version  # its folder is named by numbers, and all of it was listed
+        return False
+
     @contextmanager
     def pieces(self, key: str, version: str) -> Iterator[Iterator[bytes]]:
         del version  # names are never used twice

@@ -210,7 +210,9 @@ def _sweep(source: BackupSource, store: Store, now: datetime) -> int:
     swept = store.sweep(is_under_way)
     found = store.listing()
     there = source.artefacts.filter(gone_at=None)
-    there.exclude(key__in=[one.key for one in found]).update(gone_at=now)
+    unlisted = there.exclude(key__in=[one.key for one in found]).only("key", "version")
+    gone = [one.pk for one in unlisted if not store.holds(one.key, one.version)]
+    there.filter(pk__in=gone).update(gone_at=now)
     known = set(there.values_list("key", flat=True))
     for one in found:
         attempt = store.attempt(one.key)

@@ -16,11 +16,12 @@ from checks.probes.rdb import State, read_dump
 from checks.probes.rdb_keys import KeyCount
 from fleet.backups import jobs, work
 from fleet.backups.jobs import Wish
-from fleet.backups.models import Artefact, BackupJob, Drill
+from fleet.backups.models import Artefact, BackupJob, BackupSource, Drill
 from fleet.backups.opening import plain_copy
 from fleet.backups.sealing import SealBroken
 from fleet.backups.stores import store_of
 from fleet.registry.egress import egress_rules
+from fleet.registry.models import Tenant
 from fleet.registry.sealed import seal
 from tests import servers
 from tests.fleet.backups.sources import make_source, rested
@@ -124,6 +125,30 @@ def test_a_bucket_holds_a_copy_in_parts(opened, server, endpoint, store, version
         found = read_dump(pieces, 1 << 30)
     assert (found.state, found.databases) == (State.INTACT, {0: KeyCount(KEYS, 0)})
     assert Drill.objects.count() == 0
+
+
+@pytest.mark.parametrize("versioning", ["Suspended", "Enabled"])
+def test_copies_stay_known_when_their_tenant_is_renamed(
+    opened, server, endpoint, store, versioning
+):
+    store.put_bucket_versioning(Bucket="pulls", VersioningConfiguration={"Status": versioning})
+    source = in_bucket(server, endpoint)
+    pull(source)
+    kept = Artefact.objects.get()
+    Tenant.objects.filter(pk=source.target.tenant_id).update(name="Southwind")
+    source = BackupSource.objects.get()
+    job = pull(source, NOW + timedelta(days=1))
+
+    assert (job.state, job.error) == ("done", "")
+    old, new = Artefact.objects.order_by("stored_at")
+    assert (old.pk, old.gone_at, new.gone_at) == (kept.pk, None, None)
+    assert [old.key.split("/")[1], new.key.split("/")[1]] == ["Northwind Mail", "Southwind"]
+
+    by_id = {"VersionId": old.version.removeprefix("id:")} if versioning == "Enabled" else {}
+    store.delete_object(Bucket="pulls", Key=old.key, **by_id)
+    pull(source, NOW + timedelta(days=2))
+    old.refresh_from_db()
+    assert old.gone_at == NOW + timedelta(days=2)
 
 
 def test_a_killed_upload_is_aborted_by_the_next_attempt(opened, server, endpoint, store):
