@@ -305,14 +305,14 @@ FAULTS = (
     Fault(
         "redis.clients-headroom",
         "crowded",
-        options=("maxclients", "20"),
+        options=("maxclients", "50"),
         spoil=crowd,
         known={"since": SINCE},
     ),
     Fault(
         "redis.clients-headroom",
         "rejected",
-        options=("maxclients", "20"),
+        options=("maxclients", "50"),
         spoil=turn_away,
         remembers=True,
     ),
