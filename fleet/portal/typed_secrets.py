@@ -41,15 +41,19 @@ def sealed(rows: Rows, typed: str) -> str:
 def sent_elsewhere(rows: Rows, pair: Pair, values: Mapping[str, Any]) -> dict[str, str]:
     """Say, by field, which stored secrets would go to an address that they were not given for.
 
-    An operator may send them there; `values` are the form's, `pair` is as it is stored.
+    An operator may send them there; `values` are the form's, `pair` is as it is stored. Seen from
+    another zone an address may be another server's.
     """
     if not pair.pk or rows.edited == EVERYTHING:
         return {}
-    again = _("The address is another one: give this again, for it would be sent there.")
+    again = _("The address or its zone is another one: give this again, for it would be sent there.")
+    zone = values.get("zone")
+    is_from_elsewhere = zone is not None and zone.pk != pair.target.zone_id
     moved = [
         name
         for name in SENT_TO
-        if (to := values.get(name)) and _host(to) != _host(getattr(pair, name))
+        if (to := values.get(name))
+        and (is_from_elsewhere or _host(to) != _host(getattr(pair, name)))
     ]
     found = {
         secret: again
@@ -59,7 +63,7 @@ def sent_elsewhere(rows: Rows, pair: Pair, values: Mapping[str, Any]) -> dict[st
     }
     pulls = rows.of(BackupSource).filter(target=pair.pk).exclude(pull_password="")
     if "redis_url" in moved and pulls.exists():
-        found["redis_url"] = _(
+        found["zone" if is_from_elsewhere else "redis_url"] = _(
             "An agentless pull would send its password to this address: remove that source first."
         )
     return found

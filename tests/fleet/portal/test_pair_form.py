@@ -398,7 +398,9 @@ def test_a_tenants_editor_names_no_reference(editor, name):
     assert Pair.objects.count() == 0
 
 
-AGAIN = ["The address is another one: give this again, for it would be sent there."]
+AGAIN = [
+    "The address or its zone is another one: give this again, for it would be sent there."
+]
 
 
 @pytest.mark.parametrize(
@@ -426,15 +428,33 @@ def test_a_stored_secret_goes_to_no_address_that_it_was_not_given_for(editor, fi
     assert (errors(answer) if wrong else answer.status_code) == (wrong or 302)
 
 
-def test_a_pulls_password_goes_to_no_other_address_either(editor):
-    pair = make_pair(tenant="Halden Clinics", redis_url="redis://h:6379/0")
+def test_an_address_seen_from_another_zone_is_another_one(editor):
+    pair = make_pair(tenant="Halden Clinics", zone="eu-1", redis_url="redis://h:6379/0")
+    pair.redis_password = seal(SECRET)
+    pair.save()
+    page = f"/admin/registry/pair/{pair.pk}/edit/"
+    moved = typed(redis_url="redis://h:6379/0", zone=make_zone("mine").pk)
+
+    assert errors(editor.post(page, moved)) == {"redis_password": AGAIN}
+    assert editor.post(page, {**moved, "redis_password": "new"}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("zone", "url", "wrong"),
+    [
+        ("eu-1", "redis://mine.example.com", ["redis_url"]),
+        ("mine", "redis://h:6379/0", ["zone"]),
+        ("eu-1", "redis://h:6379/3", None),
+    ],
+)
+def test_a_pulls_password_goes_to_no_other_address_either(editor, zone, url, wrong):
+    pair = make_pair(tenant="Halden Clinics", zone="eu-1", redis_url="redis://h:6379/0")
     make_source(pair, "pull", pull_password=seal(SECRET))
+    values = typed(redis_url=url, zone=make_zone(zone).pk)
 
-    answer = editor.post(
-        f"/admin/registry/pair/{pair.pk}/edit/", typed(redis_url="redis://mine.example.com")
-    )
+    answer = editor.post(f"/admin/registry/pair/{pair.pk}/edit/", values)
 
-    assert list(errors(answer)) == ["redis_url"]
+    assert (list(errors(answer)) if wrong else answer.status_code) == (wrong or 302)
 
 
 @pytest.mark.parametrize(
