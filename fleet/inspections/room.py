@@ -43,7 +43,7 @@ BATCH: Final = 200
 STOP_WITHIN_S: Final = 1.5
 # Visits in hand at once, until they are recorded: each holds up to 40 kB, and Python does not give
 # back what many small objects have taken once. 15 s each at the worst, 2 s where nothing answers.
-MOST_QUICK: Final = 1_500
+MOST_QUICK: Final = 1_000
 MOST_SLOW: Final = 1_000
 FILES_PER_VISIT: Final = 2
 FILES_OF_OURS: Final = 200

@@ -46,7 +46,9 @@ def sent_elsewhere(rows: Rows, pair: Pair, values: Mapping[str, Any]) -> dict[st
     """
     if not pair.pk or rows.edited == EVERYTHING:
         return {}
-    again = _("The address or its zone is another one: give this again, for it would be sent there.")
+    again = _(
+        "The address or its zone is another one: give this again, for it would be sent there."
+    )
     zone = values.get("zone")
     is_from_elsewhere = zone is not None and zone.pk != pair.target.zone_id
     moved = [

@@ -398,9 +398,7 @@ def test_a_tenants_editor_names_no_reference(editor, name):
     assert Pair.objects.count() == 0
 
 
-AGAIN = [
-    "The address or its zone is another one: give this again, for it would be sent there."
-]
+AGAIN = ["The address or its zone is another one: give this again, for it would be sent there."]
 
 
 @pytest.mark.parametrize(
