@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from fleet.inspections.models import ConnectionTest
+from fleet.inspections.schedule import WORKER_SEEN
 from fleet.registry.models import Pair, Worker
 from fleet.registry.sealed import SecretError, is_stored_form
 
-WITHIN: Final = timedelta(seconds=20)  # a test not finished by then failed
+WITHIN: Final = timedelta(seconds=20)  # a test not finished by then got no answer
 KEPT: Final = timedelta(minutes=10)
 SECRETS: Final = ("redis_password", "metrics_token", "api_token")
 
@@ -76,15 +77,29 @@ class Rung:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """Why nothing was learnt of the pair; `seen_at` is when a worker of the zone was seen last.
+
+    no_worker: none was seen in the zone for a minute, so nothing was tried · no_answer: one was,
+    but gave no result in time, and nobody knows how far it got.
+    """
+
+    reason: Literal["no_worker", "no_answer"]
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Ladder:
-    """The rungs in order, and the zone they were tried from; ok = no rung failed."""
+    """The rungs in order, and the zone they were tried from; none where there was but silence."""
 
     zone: str
     rungs: tuple[Rung, ...]
+    silence: Silence | None = None
 
     @property
     def is_ok(self) -> bool:
-        return self.failed is None
+        """Tell whether it was tried and no rung failed."""
+        return self.silence is None and self.failed is None
 
     @property
     def failed(self) -> Rung | None:
@@ -95,7 +110,7 @@ class Ladder:
 def start_test(draft: Draft, zone_id: int, now: datetime, asked_by_id: int | None = None) -> int:
     """Ask a worker of the zone to try a draft; returns the test's id. Old tests are swept away.
 
-    Where no worker was seen in the zone for a minute, the ladder says so at once (no_worker).
+    Where no worker was seen in the zone for a minute, read_test says so at once (no_worker).
     """
     ConnectionTest.objects.filter(expires_at__lt=now).delete()
     test = ConnectionTest.objects.create(
@@ -111,40 +126,24 @@ def start_test(draft: Draft, zone_id: int, now: datetime, asked_by_id: int | Non
 def read_test(test_id: int, now: datetime, asked_by_id: int | None = None) -> Ladder | None:
     """Give the ladder of a test, or None while it runs. Only who asked may read it.
 
-    After 20 s without a result the first rung has failed with `timeout`, or `no_worker` where
-    none was seen in the zone. Raises ConnectionTest.DoesNotExist for another's or an expired test.
+    Where no worker was seen in the zone, and after 20 s without a result, it has no rungs but says
+    why. Raises ConnectionTest.DoesNotExist for another's or an expired test.
     """
     test = ConnectionTest.objects.select_related("zone").get(
         Q(expires_at__gte=now), pk=test_id, asked_by_id=asked_by_id
     )
     if test.result is not None:
         return Ladder(test.zone.slug, tuple(Rung(**rung) for rung in test.result))
-    reason = _silence(test, now)
-    if reason is None:
-        return None
-    return Ladder(test.zone.slug, _unanswered(*reason))
+    silence = _silence(test, now)
+    return Ladder(test.zone.slug, (), silence) if silence else None
 
 
-def _silence(test: ConnectionTest, now: datetime) -> tuple[str, str] | None:
-    """Say why there is no result and will be none: (reason, text); None = it may still come."""
-    seen = Worker.objects.filter(zone=test.zone).order_by("-last_seen_at").first()
-    if seen is None:
-        return "no_worker", f"no worker was ever seen in zone {test.zone.slug}"
-    silent = now - seen.last_seen_at
-    if silent > timedelta(seconds=60):
-        return "no_worker", f"no worker seen in zone {test.zone.slug} for {_minutes(silent)} min"
-    if now - test.asked_at > WITHIN:
-        return "timeout", f"no worker of zone {test.zone.slug} answered within {WITHIN.seconds} s"
-    return None
-
-
-def _minutes(age: timedelta) -> int:
-    return max(1, int(age.total_seconds() // 60))
-
-
-def _unanswered(reason: str, text: str) -> tuple[Rung, ...]:
-    first, *others = STEPS
-    return (Rung(first, "failed", text, reason), *(Rung(step, "not_tried") for step in others))
+def _silence(test: ConnectionTest, now: datetime) -> Silence | None:
+    """Say why there is no result and will be none; None = it may still come."""
+    seen_at = Worker.objects.filter(zone=test.zone).aggregate(at=Max("last_seen_at"))["at"]
+    if seen_at is None or now - seen_at > WORKER_SEEN:
+        return Silence("no_worker", seen_at)
+    return Silence("no_answer", seen_at) if now - test.asked_at > WITHIN else None
 
 
 def to_json(rungs: tuple[Rung, ...]) -> list[dict[str, Any]]:

@@ -8,12 +8,23 @@ from datetime import datetime
 from typing import Final
 
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from checks.facts import Engine
 from checks.probes.acl import acl_line
-from fleet.inspections.ladder import Draft, Ladder, Rung, read_test, start_test
+from fleet.inspections.ladder import (
+    WITHIN,
+    Draft,
+    Ladder,
+    Rung,
+    Silence,
+    read_test,
+    start_test,
+)
+from fleet.inspections.schedule import WORKER_SEEN
 from fleet.people.models import User
+from fleet.portal.figures import long_age
 from fleet.portal.reasons import Text
 from fleet.registry.models import Pair, Zone
 
@@ -45,14 +56,28 @@ ACTS: Final[dict[str, Text]] = {
     "busy": _("wait until the script has ended, or stop it with SCRIPT KILL, and test again."),
     "blocked_address": _("give another address, or ask an operator to list this network."),
     "not_configured": _("give the secret again, or correct the reference."),
-    "no_worker": _(
-        "start a worker in this zone, or choose another; or save paused, without a test."
-    ),
     "http_status": _("check the EmailEngine URL and the token’s scope."),
     "too_large": _("check the address: what answers there is no Redis or EmailEngine."),
     "protocol": _("check the address: what answers there is no Redis or EmailEngine."),
     "cluster": _(
         "EmailEngine needs a Redis that is no cluster; save paused to register it anyway."
+    ),
+}
+# Where a worker's silence is all there was: what happened, and the act.
+SILENCES: Final[dict[str, tuple[Text, Text]]] = {
+    "no_worker": (
+        _("Connection test did not begin. Nothing was saved."),
+        _(
+            "start a worker with ZONE=%(zone)s, or choose another probe zone; or save paused,"
+            " without a test."
+        ),
+    ),
+    "no_answer": (
+        _("Connection test got no answer. Nothing was saved."),
+        _(
+            "test again. If there is no answer then either, restart the worker with ZONE=%(zone)s,"
+            " or choose another probe zone; or save paused, without a test."
+        ),
     ),
 }
 WITH_ACCOUNT: Final = frozenset({"auth", "no_permission"})
@@ -71,8 +96,21 @@ class Shown:
         return self.ladder.failed
 
     @property
+    def title(self) -> Text:
+        """What happened, where no step was learnt of."""
+        return SILENCES[self.ladder.silence.reason][0] if self.ladder.silence else ""
+
+    @property
+    def why(self) -> str:
+        """Why no step was learnt of; "" where one was."""
+        silence = self.ladder.silence
+        return _why(silence, self.ladder.zone, self.at) if silence else ""
+
+    @property
     def act(self) -> Text:
         """What to do about it; "" where nothing general can be said."""
+        if self.ladder.silence:
+            return SILENCES[self.ladder.silence.reason][1] % {"zone": self.ladder.zone}
         return ACTS.get(self.failed.reason, "") if self.failed else ""
 
     @property
@@ -85,6 +123,31 @@ class Shown:
     def warned(self) -> list[Rung]:
         """Rungs that work, but with less to verify."""
         return [rung for rung in self.ladder.rungs if rung.state == "warned"]
+
+
+def _why(silence: Silence, zone: str, now: datetime) -> str:
+    """Say who was silent, and for how long."""
+    seen_at = silence.seen_at
+    if silence.reason == "no_answer":
+        text = gettext(
+            "A worker in zone %(zone)s was seen within %(seen_s)d s, but gave no result within"
+            " %(within_s)d s."
+        )
+    elif seen_at is None:
+        text = gettext(
+            "No worker in zone %(zone)s was seen within %(seen_s)d s. None was ever seen there."
+        )
+    else:
+        text = gettext(
+            "No worker in zone %(zone)s was seen within %(seen_s)d s. The last one was seen %(age)s"
+            " ago."
+        )
+    return text % {
+        "zone": zone,
+        "seen_s": WORKER_SEEN.seconds,
+        "within_s": WITHIN.seconds,
+        "age": long_age((now - seen_at).total_seconds()) if seen_at else "",
+    }
 
 
 def try_draft(pair: Pair, zone: Zone, person: User) -> Shown:

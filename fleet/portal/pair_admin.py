@@ -223,7 +223,7 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
         """Put the connection test's ladder above the fields."""
         form = context["adminform"].form
         ladder = getattr(form, "ladder", None)
-        context["ladder"] = ladder if ladder and ladder.failed else None
+        context["ladder"] = ladder if ladder and not ladder.ladder.is_ok else None
         answer: HttpResponse = super().render_change_form(
             request, context, add=add, change=change, form_url=form_url, obj=obj
         )

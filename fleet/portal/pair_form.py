@@ -10,6 +10,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
+from django.db.models import Case, Q, When
+from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
@@ -24,6 +26,7 @@ from unfold.widgets import (
 from checks.address import AddressError, parse_sentinels
 from fleet.people.models import User
 from fleet.portal.ladder_page import Shown, try_draft
+from fleet.portal.manning import SEEN_WITHIN
 from fleet.portal.scoped_admin import Rows
 from fleet.portal.shared_copies import why_not_renamed
 from fleet.portal.typed_secrets import sealed, sent_elsewhere
@@ -217,9 +220,15 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
             self.initial.setdefault("tenant", tenants[0])
 
     def _likely_zone(self) -> Zone | None:
-        """Offer the zone in which a worker was seen last."""
-        seen = self.rows.of(Worker).select_related("zone").order_by("-last_seen_at").first()
-        return seen.zone if seen else self.rows.choices(Zone).first()
+        """Offer a zone whose worker is there and not blind; else where one was seen last."""
+        sees = Q(
+            last_seen_at__gte=timezone.now() - SEEN_WITHIN,
+            blind_since=None,
+            zone__blind_since=None,
+        )
+        workers = self.rows.of(Worker).select_related("zone")
+        likely = workers.order_by(Case(When(sees, then=0), default=1), "-last_seen_at").first()
+        return likely.zone if likely else self.rows.choices(Zone).first()
 
     def _say_what_is_stored(self) -> None:
         for name in SECRETS:

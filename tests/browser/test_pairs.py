@@ -288,6 +288,23 @@ def test_on_a_phone_nothing_of_a_pair_lies_beside_the_screen(visitor, pair, now)
     assert [*visitor.violations(), *visitor.faults, visitor.overflow()] == [0]
 
 
+@pytest.mark.parametrize("visitor", [LOOKS[0], LOOKS[-1]], indirect=True, ids="-".join)
+def test_a_test_that_did_not_begin_takes_the_focus_and_shows_no_step(visitor, now):
+    make_worker("us-9", timedelta(minutes=12), now)
+    make_tenant("Halden Clinics")
+    page = visitor.open("/admin/registry/pair/add/")
+    page.fill("[name=name]", "halden-us-0613")
+    page.fill("[name=redis_url]", "redis://redis-0613.example.com:6379/0")
+    page.locator("[name=_test_save]").click()
+    page.wait_for_selector("[role=alert]")
+
+    assert page.evaluate("() => document.activeElement.getAttribute('role')") == "alert"
+    said = " ".join(page.inner_text("[role=alert]").split())
+    assert "No worker in zone us-9 was seen within 60 s. The last one was seen 12 min ago." in said
+    assert page.locator(".pk-ladder").count() == 0
+    assert [*visitor.violations(), *visitor.faults, visitor.overflow()] == [0]
+
+
 @pytest.mark.parametrize("visitor", LOOKS, indirect=True, ids="-".join)
 def test_a_failed_test_takes_the_focus_and_loses_the_password(visitor, now, failing_worker):
     make_worker(now=now)

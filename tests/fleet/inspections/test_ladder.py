@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from fleet.inspections.connection_test import claim_tests, run_test
-from fleet.inspections.ladder import STEPS, Draft, Ladder, Rung, read_test, start_test
+from fleet.inspections.ladder import STEPS, Draft, Ladder, Rung, Silence, read_test, start_test
 from fleet.inspections.models import ConnectionTest
 from fleet.registry.sealed import SecretError, seal
 from tests.fleet.factories import make_pair, make_person, make_worker, make_zone
@@ -57,22 +57,33 @@ def test_a_test_that_has_a_result_is_not_run_again():
     assert read_test(test_id, NOW) == Ladder("eu-1", (Rung("name", "ok", "10.0.0.1"),))
 
 
-def test_without_a_worker_it_says_so_at_once():
+def test_without_a_worker_it_says_so_at_once_and_no_rung_was_tried():
     test_id = start_test(DRAFT, make_zone().pk, NOW)
-    assert read_test(test_id, NOW).failed == Rung(
-        "name", "failed", "no worker was ever seen in zone eu-1", "no_worker"
-    )
+    assert read_test(test_id, NOW) == Ladder("eu-1", (), Silence("no_worker", None))
 
     make_worker(seen=timedelta(minutes=11, seconds=5))
-    assert read_test(test_id, NOW).failed.learnt == "no worker seen in zone eu-1 for 11 min"
+    seen_at = NOW - timedelta(minutes=11, seconds=5)
+    assert read_test(test_id, NOW) == Ladder("eu-1", (), Silence("no_worker", seen_at))
 
 
-def test_silence_fails_after_twenty_seconds():
-    make_worker(seen=timedelta(seconds=-60))
-    test_id = start_test(DRAFT, make_zone().pk, NOW)
+@pytest.mark.parametrize(
+    ("seen_s", "asked_s", "silence"),
+    [
+        (60, 20, None),
+        (60.001, 0, "no_worker"),
+        (60.001, 21, "no_worker"),
+        (5, 20, None),
+        (5, 20.001, "no_answer"),
+    ],
+)
+def test_silence_is_told_from_a_zone_without_worker(seen_s, asked_s, silence):
+    make_worker(seen=timedelta(seconds=seen_s))
+    test_id = start_test(DRAFT, make_zone().pk, NOW - timedelta(seconds=asked_s))
 
-    assert read_test(test_id, NOW + timedelta(seconds=20)) is None
-    assert read_test(test_id, NOW + timedelta(seconds=21)).failed.reason == "timeout"
+    found = read_test(test_id, NOW)
+
+    assert (found and found.silence.reason) == silence
+    assert found is None or (found.rungs, found.failed, found.is_ok) == ((), None, False)
 
 
 def test_old_tests_are_swept_with_their_secrets():

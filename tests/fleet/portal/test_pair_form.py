@@ -1,21 +1,26 @@
 """Add and edit: what is refused at its field, secrets that only go in, and the connection test."""
 
+import re
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from fleet.inspections.connection_test import run_test
-from fleet.inspections.ladder import Rung, to_json
+from fleet.inspections.ladder import Ladder, Rung, Silence, to_json
 from fleet.inspections.models import ConnectionTest, PairSchedule
 from fleet.portal import typed_urls
+from fleet.portal.ladder_page import Shown
 from fleet.registry.models import Pair, Target
 from fleet.registry.sealed import reveal, seal
 from tests.fleet.backups.sources import make_source
 from tests.fleet.factories import make_pair, make_person, make_tenant, make_worker, make_zone
+from tests.fleet.visiting import NOW
 
 SECRET = "pa:ss/w@rd"  # every character that a URL could trip over
 ADD = "/admin/registry/pair/add/"
@@ -302,16 +307,75 @@ def test_a_passed_test_saves_an_active_pair_that_is_due_at_once(worker, client):
     ]
 
 
-def test_without_a_worker_the_test_says_so_at_once(operator):
+def alert(html):
+    """What the alert above the form says, without its marks."""
+    found = re.search(r'<section[^>]*role="alert".*?</section>', html, re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split())
+
+
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        (None, "None was ever seen there."),
+        (timedelta(minutes=11, seconds=5), "The last one was seen 11 min ago."),
+    ],
+)
+def test_without_a_worker_the_test_says_at_once_that_it_did_not_begin(operator, seen, why):
+    if seen:
+        make_worker(seen=seen, now=timezone.now())
     started = time.monotonic()
 
     answer = operator.post(ADD, typed(_save_paused=None))
 
-    text = answer.content.decode()
-    assert "No worker was ever seen in zone eu-1" in text
-    assert "start a worker in this zone" in text
+    said = alert(answer.content.decode())
+    assert said.startswith(
+        "Unknown Connection test did not begin. Nothing was saved."
+        f" No worker in zone eu-1 was seen within 60 s. {why}"
+        " What to do: start a worker with ZONE=eu-1, or choose another probe zone; or save paused,"
+        " without a test. Asked at "
+    )
+    assert not re.search("fail|firewall|Not tried|Sign-in", said)
     assert time.monotonic() - started < 5
-    assert Pair.objects.count() == 0
+    assert (Pair.objects.count(), Target.objects.count()) == (0, 0)
+
+
+def test_a_worker_that_gives_no_answer_is_no_fault_of_the_name():
+    ladder = Ladder("eu-1", (), Silence("no_answer", NOW - timedelta(seconds=5)))
+
+    said = alert(render_to_string("portal/pairs/ladder.html", {"ladder": Shown(ladder, NOW)}))
+
+    assert said.startswith(
+        "Unknown Connection test got no answer. Nothing was saved."
+        " A worker in zone eu-1 was seen within 60 s, but gave no result within 20 s."
+        " What to do: test again. If there is no answer then either, restart the worker with"
+        " ZONE=eu-1, or choose another probe zone; or save paused, without a test. Asked at "
+    )
+    assert not re.search("fail|firewall|Not tried|Sign-in", said)
+
+
+@pytest.mark.parametrize(
+    ("workers", "offered"),
+    [
+        ({}, "ap-1"),  # the first there is
+        ({"local": {"seen_s": 30}, "us-9": {"seen_s": 90}}, "local"),
+        ({"local": {"seen_s": 30}, "us-9": {"seen_s": 5, "is_zone_blind": True}}, "local"),
+        ({"local": {"seen_s": 30}, "us-9": {"seen_s": 5, "is_blind": True}}, "local"),
+        ({"local": {"seen_s": 600}, "us-9": {"seen_s": 90, "is_zone_blind": True}}, "us-9"),
+        ({"local": {"seen_s": 600}, "us-9": {"seen_s": 90}}, "us-9"),
+        ({"local": {"seen_s": 9}, "us-9": {"seen_s": 5}}, "us-9"),
+    ],
+)
+def test_the_zone_offered_has_a_worker_that_sees(operator, workers, offered):
+    now = timezone.now()
+    make_zone("ap-1")
+    for slug, seen in workers.items():
+        make_zone(slug, blind_since=now if seen.get("is_zone_blind") else None)
+        blind_since = now if seen.get("is_blind") else None
+        make_worker(slug, timedelta(seconds=seen["seen_s"]), now, blind_since=blind_since)
+
+    form = operator.get(ADD).context["adminform"].form
+
+    assert form.initial["zone"].slug == offered
 
 
 def test_a_worker_keeps_its_hands_off_a_test_that_has_a_result(transactional_db):
