@@ -216,7 +216,7 @@ def test_a_tenant_sees_what_theirs_take_and_no_disk(client, stored):
 
     assert "Folder of zone eu-1" in said
     assert "3 pulled copies take 3.0 GiB" in said
-    for hidden in ("/srv/pulls", "100 GiB", "vault", "eu-2", "Free"):
+    for hidden in ("/srv/pulls", "100 GiB", "vault", "zone eu-2", "Free"):
         assert hidden not in said
 
 
