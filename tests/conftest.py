@@ -54,8 +54,10 @@ def needs_database(config: pytest.Config) -> bool:
 @pytest.fixture(scope="session")
 def kernel_stamps() -> None:
     """Wait until the kernel stamps what arrives: it begins a moment after the first socket asks."""
+    ends_at = time.monotonic() + 10
     with socket.create_server(("127.0.0.1", 0)) as server:
         while not is_stamped(server):
+            assert time.monotonic() < ends_at, "this kernel stamps nothing that arrives"
             time.sleep(0.01)
 
 

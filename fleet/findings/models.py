@@ -147,8 +147,7 @@ class Finding(models.Model):
                 condition=models.Q(state="open", waiver__isnull=False),
                 name="finding_waived",
             ),
-            # What was open at a past instant (fleet/findings/past.py). LEAST keeps a clock that was
-            # set back from making a range that ends before it begins, which would be an error.
+            # For fleet/findings/past.py. LEAST: a clock set back must not end a range before it begins.
             GistIndex(
                 models.Func(
                     Least("first_seen_at", "resolved_at"),
