@@ -239,3 +239,11 @@ def test_the_zones_page_tells_of_the_disk(operator, stored):
 
     assert said.count("Pulled copies:</a> <b>50 GiB</b> of 100 GiB free") == 1
     assert said.count("Pulled copies:") == 1
+
+
+@pytest.mark.parametrize("view", ["unproven", "oldest", "drills", "trouble"])
+def test_where_no_pair_is_none_is_called_proven(operator, view):
+    said = operator.get(f"/admin/backups/?view={view}").content.decode()
+
+    assert "No pair is being checked" in said
+    assert "was proven" not in said
