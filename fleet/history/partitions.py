@@ -25,6 +25,7 @@ PAUSE_S = 0.5
 PASSING = (LockNotAvailable, DeadlockDetected, UndefinedTable)
 # Advisory lock keys: any constant that nothing else in this database uses.
 MAKING, DROPPING = 7_305_101, 7_305_102
+ATTACHED = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -190,22 +191,20 @@ def _drop(name: str) -> None:
 
 
 def attached_days(table: Table) -> list[date]:
-    """Give the first day of each partition there is, oldest first."""
-    return [table.first_day(name) for name in _attached(table)]
+    """Give the first day of each partition there is, oldest first.
+
+    One that is half detached is none: no query sees its rows, though they are there.
+    """
+    names = _names(table, f"{ATTACHED} AND NOT inhdetachpending")
+    return [table.first_day(name) for name in names]
 
 
 def _attached(table: Table) -> list[str]:
-    return _names(
-        table, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass"
-    )
+    return _names(table, ATTACHED)
 
 
 def _half_detached(table: Table) -> list[str]:
-    return _names(
-        table,
-        "SELECT inhrelid::regclass::text FROM pg_inherits"
-        " WHERE inhparent = %s::regclass AND inhdetachpending",
-    )
+    return _names(table, f"{ATTACHED} AND inhdetachpending")
 
 
 def _detached(table: Table) -> list[str]:

@@ -7,10 +7,11 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from checks.facts import EmailEngineFacts, Missing, PairFacts, RedisFacts, RoundTrips, Since
 from fleet.history.models import Visit
+from fleet.history.partitions import forget_days
 from fleet.registry.arrays import driver
 
 ANSWERED, SILENT, BLIND = 0, 1, 2
@@ -82,15 +83,22 @@ def outcome(redis: RedisFacts | Missing) -> int:
 
 
 def write(rows: Iterable[Row]) -> None:
-    """Copy visits in, within the caller's transaction; their days must be there (partitions.ensure_day)."""
-    with (
-        connection.wrap_database_errors,
-        driver().cursor() as cursor,
-        cursor.copy(COPY) as copy,
-    ):
-        copy.set_types(COLUMN_TYPES)
-        for one in rows:
-            copy.write_row(one)
+    """Copy visits in, within the caller's transaction; their days must be there (partitions.ensure_day).
+
+    Raises IntegrityError where a day that this process remembers is gone; the next time it is made.
+    """
+    try:
+        with (
+            connection.wrap_database_errors,
+            driver().cursor() as cursor,
+            cursor.copy(COPY) as copy,
+        ):
+            copy.set_types(COLUMN_TYPES)
+            for one in rows:
+                copy.write_row(one)
+    except IntegrityError:  # a clock that ran ahead for hours, or a restored database
+        forget_days()
+        raise
 
 
 def _add_redis(values: dict[str, Any], redis: RedisFacts) -> None:

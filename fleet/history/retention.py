@@ -59,8 +59,11 @@ def _drop_raw(oldest: date, now: datetime) -> None:
 
 
 def _is_rolled(day: date, now: datetime) -> bool:
-    """Say whether a day's rollup holds every raw visit; what came after it is rolled up now."""
+    """Say whether a day's rollup holds every raw visit; what came after it is rolled up now.
+
+    Fewer visits than it was made of tell of a partition that was dropped and made anew.
+    """
     rolled = RolledDay.objects.filter(day=day).first()
-    if rolled and rolled.visits_count == rollup.visits_count(day):
+    if rolled and rolled.visits_count >= rollup.visits_count(day):
         return True
     return rollup.roll_day(day, now)

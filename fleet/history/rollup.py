@@ -56,10 +56,17 @@ MOST: Final = {
     "bounce_max_ratio": "bounce_ratio",
 }
 COLUMNS: Final = tuple(str(field.column) for field in VisitHour._meta.concrete_fields)
-# Dividing the sums is three times as fast as avg(), which reckons in numeric.
+# Dividing the sums is three times as fast as avg(), which reckons in numeric. A server may send any
+# number: no product may be too great for its type, and a float's nearest to the greatest bigint is.
 MEAN: Final = "sum({0})::float8 / nullif(count({0}), 0)"
 WEIGHTED: Final = (
-    "sum({0} * visits_count)::float8 / nullif(sum(visits_count) FILTER (WHERE {0} IS NOT NULL), 0)"
+    "sum({0}::float8 * visits_count) / nullif(sum(visits_count) FILTER (WHERE {0} IS NOT NULL), 0)"
+)
+BIG: Final = frozenset({"used_memory_bytes"})
+MEAN_OF_BIG: Final = "div(sum({0}), nullif(count({0}), 0))::int8"
+WEIGHTED_OF_BIG: Final = (
+    "div(sum({0}::numeric * visits_count),"
+    " nullif(sum(visits_count) FILTER (WHERE {0} IS NOT NULL), 0))::int8"
 )
 
 
@@ -72,7 +79,10 @@ def _of_raw(period: str) -> dict[str, str]:
         "silent_count": "count(*) FILTER (WHERE outcome = 1)",
         "blind_count": "count(*) FILTER (WHERE outcome = 2)",
     }
-    means = {name: MEAN.format(column) for name, column in MEANS.items()}
+    means = {
+        name: (MEAN_OF_BIG if name in BIG else MEAN).format(column)
+        for name, column in MEANS.items()
+    }
     return counts | means | _extremes(LEAST, MOST)
 
 
@@ -83,7 +93,7 @@ def _of_hours() -> dict[str, str]:
         "at": "date_bin('1 day', at, 'epoch')",
         **{f"{name}_count": f"sum({name}_count)::int8" for name in ("visits", "silent", "blind")},
     }
-    means = {name: WEIGHTED.format(name) for name in MEANS}
+    means = {name: (WEIGHTED_OF_BIG if name in BIG else WEIGHTED).format(name) for name in MEANS}
     return counts | means | _extremes(dict.fromkeys(LEAST), dict.fromkeys(MOST))
 
 
@@ -124,8 +134,13 @@ def roll_up(now: datetime) -> list[date]:
     closed = first_open(now)
     reopen(closed)
     rolled = set(RolledDay.objects.values_list("day", flat=True))
-    days = partitions.attached_days(partitions.VISITS)
-    return [day for day in days if day < closed and day not in rolled and roll_day(day, now)]
+    written: list[date] = []
+    for day in partitions.attached_days(partitions.VISITS):
+        if day < closed and day not in rolled:
+            if not roll_day(day, now):
+                break  # charts take all before the newest written day for written
+            written.append(day)
+    return written
 
 
 def first_open(now: datetime) -> date:
@@ -134,9 +149,18 @@ def first_open(now: datetime) -> date:
 
 
 def reopen(open_from: date) -> None:
-    """Forget that open days are written: a clock ran ahead. Their raw visits are there."""
-    there = partitions.attached_days(partitions.VISITS)
-    RolledDay.objects.filter(day__gte=open_from, day__in=there).delete()
+    """Forget that open days are written: a clock ran ahead. All that they were made of is there.
+
+    Where it is not the present clock is behind, and what is written stays.
+    """
+    for rolled in RolledDay.objects.filter(day__gte=open_from):
+        if is_there(rolled.day) and visits_count(rolled.day) >= rolled.visits_count:
+            rolled.delete()
+
+
+def is_there(day: date) -> bool:
+    """Say whether a day has raw visits that can be read."""
+    return day in partitions.attached_days(partitions.VISITS)
 
 
 def roll_day(day: date, now: datetime) -> bool:
@@ -144,7 +168,7 @@ def roll_day(day: date, now: datetime) -> bool:
 
     The day's raw visits must still be there: raises ValueError where they are not.
     """
-    if day not in partitions.attached_days(partitions.VISITS):
+    if not is_there(day):
         raise ValueError(f"the raw visits of {day} are gone: its hours and day stay as written")
     partitions.make(partitions.HOURS, [day])
     partitions.make(partitions.DAYS, [day])

@@ -7,9 +7,10 @@ import psycopg
 import pytest
 from django.db import IntegrityError, connection
 
-from fleet.history import partitions
+from fleet.history import partitions, record
 from fleet.history.models import Visit
 from fleet.history.trend import trend
+from tests.checks.pairs import facts_with
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_partitions")]
 TODAY = date(2026, 11, 21)
@@ -60,6 +61,21 @@ def test_the_day_is_remembered_and_can_be_forgotten() -> None:
     partitions.forget_days()
     partitions.ensure_day(TODAY)
     assert attached() == days(TODAY, 1)
+
+
+def test_a_day_that_is_gone_though_remembered_is_made_the_next_time() -> None:
+    """Another process dropped it, by a clock that ran ahead; or the database was restored."""
+    noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    row = record.row(1, noon, facts_with(), 0, 0)
+    partitions.ensure_day(TODAY)
+    partitions.drop_before(partitions.VISITS, TODAY + timedelta(days=1))
+
+    with pytest.raises(IntegrityError, match="no partition"):
+        record.write([row])
+    partitions.ensure_day(TODAY)
+    record.write([row])
+
+    assert Visit.objects.get().at == noon
 
 
 def test_months_hold_their_days_and_go_when_all_are_old() -> None:

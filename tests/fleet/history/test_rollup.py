@@ -3,8 +3,9 @@
 import threading
 from datetime import UTC, date, datetime, timedelta
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from fleet.history import partitions, rollup
 from fleet.history.models import FleetHour, RolledDay, ScoreDay, VisitDay, VisitHour
@@ -44,6 +45,30 @@ def test_an_hour_holds_means_extremes_and_highest_counters() -> None:
     assert row(VisitHour, *figures) == [(80, 250, 900, 15), (None, None, None, None)]
     rest = ("used_memory_min_bytes", "used_memory_max_bytes", "evicted_keys", "fails_max_count")
     assert row(VisitHour, *rest) == [(10, 20, 5, 2), (None, None, None, 0)]
+
+
+@pytest.mark.parametrize(
+    ("column", "most"), [("used_memory_bytes", 2**63 - 1), ("api_response_us", 2**31 - 1)]
+)
+def test_the_greatest_that_a_column_holds_is_rolled_up(column: str, most: int) -> None:
+    """A server may send any number: it must not end everybody's history."""
+    for minute in range(3):
+        visit(9 + minute / 60, **{column: most})
+
+    live = rollup.live_days(1, at(0), at(0), at(23))
+    rollup.roll_up(NIGHT)
+
+    assert row(VisitHour, column) == row(VisitDay, column) == [(most,)]
+    assert live[0][rollup.COLUMNS.index(column)] == most
+
+
+def test_slow_answers_every_ten_seconds_are_rolled_up() -> None:
+    for n in range(360):
+        visit(9 + n / 360, api_response_us=9_000_000)
+
+    rollup.roll_up(NIGHT)
+
+    assert row(VisitDay, "visits_count", "api_response_us") == [(360, 9_000_000)]
 
 
 def test_what_few_visits_tell_is_the_mean_of_those() -> None:
@@ -165,6 +190,48 @@ def test_late_visits_are_rolled_up_before_their_raw_day_goes() -> None:
 
     assert row(VisitDay, "visits_count") == [(2,)]
     assert DAY not in partitions.attached_days(partitions.VISITS)
+
+
+def test_a_reader_that_holds_up_the_drop_costs_no_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dump of the database reads for longer than a drop waits."""
+    monkeypatch.setattr(partitions, "LOCK_WAIT", "100ms")
+    monkeypatch.setattr(partitions, "PAUSE_S", 0.0)
+    visit(12.0)
+    keep(NIGHT, NIGHT, settings())
+    later = NIGHT + timedelta(days=4)
+    with psycopg.connect(**connection.get_connection_params()) as reader:
+        reader.execute("SELECT count(*) FROM history_visit")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            keep(later, later, settings())
+
+    keep(later, later, settings())
+
+    assert row(VisitHour, "at", "visits_count") == [(at(12), 1)]
+    assert row(VisitDay, "at", "visits_count") == [(at(0), 1)]
+    assert DAY not in partitions.attached_days(partitions.VISITS)
+
+
+def test_a_clock_that_ran_behind_costs_no_hour() -> None:
+    """The days it makes anew are empty, or hold what was visited by it."""
+    days = [DAY - timedelta(days=n) for n in range(6)]
+    for day in days:
+        visit(12.0, day=day)
+        visit(13.0, day=day)
+    for _run in range(2):
+        keep(NIGHT, NIGHT, settings())
+    behind = NIGHT - timedelta(days=5)
+    partitions.forget_days()
+    keep(behind, NIGHT, settings())
+    visit(0.2, day=behind.date())
+    keep(behind + timedelta(days=1), NIGHT, settings())
+
+    for _run in range(3):
+        keep(NIGHT, NIGHT, settings())
+
+    written = [(at(hour, day), 1) for day in sorted(days) for hour in (12, 13)]
+    assert row(VisitHour, "at", "visits_count") == written
+    assert [count for (count,) in row(VisitDay, "visits_count")] == [2] * 6
+    assert partitions.attached_days(partitions.VISITS)[0] == DAY - timedelta(days=2)
 
 
 def test_nothing_is_dropped_while_the_clocks_disagree() -> None:
