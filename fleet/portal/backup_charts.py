@@ -13,7 +13,7 @@ from checks.policy import Policy
 from checks.render import duration, size
 from checks.rule import Severity
 from fleet.portal.chart import Chart, Points, Series, Write
-from fleet.portal.charts import MIB
+from fleet.portal.charts import unit_of
 
 HOUR_S, DAY_S = 3600, 86_400
 LONG_S: Final = 14 * DAY_S  # below it limits read as people set them: 27 h, 51 h
@@ -103,14 +103,6 @@ def _limits(sources: set[Kept], policy: Policy) -> list[tuple[float, Severity]]:
         (kept.interval_s + kept.grace_s, Severity.WARNING),
         (critical_s, Severity.CRITICAL),
     ]
-
-
-SIZES: Final = (("GiB", 1024 * MIB), ("MiB", MIB), ("KiB", 1024), ("B", 1))
-
-
-def unit_of(largest_bytes: int) -> tuple[str, int]:
-    """Give the unit in which sizes up to this are drawn, and its bytes."""
-    return next(one for one in SIZES if (largest_bytes or MIB) >= one[1] // 2)
 
 
 def _size(copies: Sequence[Copied], edges: tuple[float, float]) -> Chart:

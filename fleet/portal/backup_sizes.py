@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 
 from checks.render import size
 from fleet.backups.models import Artefact
-from fleet.portal.backup_charts import unit_of
 from fleet.portal.backup_words import GOOD
 from fleet.portal.chart import Chart, Points, Series
 from fleet.portal.chart_answers import drawn
+from fleet.portal.charts import unit_of
 from fleet.portal.scoped_admin import Rows, scoped_view
 from fleet.registry.models import Pair
 

@@ -24,6 +24,10 @@ class Series:
     points: Points
     band: Band = field(default_factory=list)
     tone: str = ""  # a severity, where the line is of one
+    pace_s: float = (
+        0  # how long it may be without a reading, where that is longer than its chart may
+    )
+    is_old: bool = False  # nothing was read since its newest value, though it was due
 
     @property
     def now(self) -> float | None:
@@ -58,8 +62,14 @@ class Chart:
     @property
     def now(self) -> str:
         """The newest value in words; "" where there is none."""
-        value = self.series[0].now if self.series else None
-        return "" if value is None else self.write(value)
+        return self.newest(self.series[0]) if self.series else ""
+
+    def newest(self, one: Series) -> str:
+        """Write a line's newest value, and that it is not of now where it is not."""
+        if one.now is None:
+            return ""
+        text = self.write(one.now)
+        return _("last read %(value)s") % {"value": text} if one.is_old else text
 
     @property
     def sentence(self) -> str:
@@ -69,11 +79,12 @@ class Chart:
             return f"{self.title}: {self.empty}"
         if not values:
             return _("%(title)s: no reading in this time.") % {"title": self.title}
-        return _("%(title)s: lowest %(low)s, highest %(high)s, now %(now)s.") % {
+        is_old = self.series[0].is_old
+        return _("%(title)s: lowest %(low)s, highest %(high)s, %(now)s.") % {
             "title": self.title,
             "low": self.write(min(values)),
             "high": self.write(max(values)),
-            "now": self.now,
+            "now": self.now if is_old else _("now %(value)s") % {"value": self.now},
         }
 
 
@@ -91,10 +102,11 @@ def broken(chart: Chart, until: float, pace_s: float, why: Why) -> Chart:
 
 
 def _broken(series: Series, until: float, pace_s: float) -> Series:
-    gaps = list(gaps_of(series.points, until, pace_s))
+    gaps = list(gaps_of(series.points, until, max(pace_s, series.pace_s)))
     breaks: Band = [(start + 1, None, None) for start, _end in gaps] if series.band else []
     band = sorted([*series.band, *breaks], key=lambda row: row[0])
-    return replace(series, points=break_at(series.points, gaps), band=band)
+    is_old = any(end == until for _start, end in gaps)
+    return replace(series, points=break_at(series.points, gaps), band=band, is_old=is_old)
 
 
 def gaps_of(points: Points, until: float, pace_s: float) -> Iterator[tuple[float, float]]:

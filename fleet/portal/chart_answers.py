@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from checks.render import THIN
 from checks.rule import Severity
-from fleet.portal.chart import Chart
+from fleet.portal.chart import Chart, Points, Series
 from fleet.portal.events import Event
 
 
@@ -31,7 +31,7 @@ def drawn(chart: Chart, found: Sequence[Event]) -> dict[str, Any]:
             {
                 "label": one.label,
                 "tone": one.tone,
-                "now": "" if one.now is None else chart.write(one.now),
+                "now": chart.newest(one),
                 "at": [at for at, _value in one.points],
                 "values": [_short(value) for _at, value in one.points],
                 "band": [[at, _short(least), _short(most)] for at, least, most in one.band],
@@ -66,27 +66,51 @@ def told(event: Event) -> dict[str, Any]:
 
 
 def as_csv(chart: Chart, file: str) -> HttpResponse:
-    """Answer with one chart as a file: an instant (ISO, UTC) and a value per line, as shown."""
+    """Answer with one chart as a file: an instant (ISO, UTC), each line's value and its band."""
     answer = HttpResponse(content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{file}.csv"'
     writer = csv.writer(answer)
-    unit = f" ({chart.unit})" if chart.unit else ""
-    writer.writerow(["at", *(f"{one.label}{unit}" for one in chart.series)])
-    for at, values in by_instant(chart):
+    lines = [line for one in chart.series for line in (one, *_edges(one))]
+    unit = chart.unit or _("count")
+    writer.writerow(["at (UTC)", *(f"{one.label} ({unit})" for one in lines)])
+    for at, values in by_instant(lines):
         cells = ["" if value is None else round(value, 6) for value in values]
         writer.writerow([at.isoformat(timespec="seconds"), *cells])
     return answer
 
 
-def by_instant(chart: Chart) -> list[tuple[datetime, list[float | None]]]:
-    """Give a line per instant at which anything was read, oldest first, with a value per series."""
-    by_series = [
-        {at: value for at, value in one.points if value is not None} for one in chart.series
+def _edges(one: Series) -> list[Series]:
+    """Give the least and the most of a line's band as lines; none where it has no band."""
+    if not one.band:
+        return []
+    lowest: Points = [(at, least) for at, least, _most in one.band]
+    has_lowest = lowest != one.points  # else the band begins at the mean: the least is not kept
+    return [
+        *([_named(_("%(line)s, lowest"), one, lowest)] if has_lowest else []),
+        _named(_("%(line)s, highest"), one, [(at, most) for at, _least, most in one.band]),
     ]
+
+
+def _named(words: str, one: Series, points: Points) -> Series:
+    return Series(words % {"line": one.label}, points)
+
+
+def by_instant(series: Sequence[Series]) -> list[tuple[datetime, list[float | None]]]:
+    """Give a line per instant at which anything was read, oldest first, with a value per series."""
+    by_series = [{at: value for at, value in one.points if value is not None} for one in series]
     return [
         (datetime.fromtimestamp(at, tz=UTC), [one.get(at) for one in by_series])
         for at in sorted(set().union(*by_series))
     ]
+
+
+def gaps_in_words(chart: Chart) -> list[tuple[datetime, datetime, str]]:
+    """Give from when to when nothing was read, and why, newest first: what a table says of gaps."""
+    found = [
+        (datetime.fromtimestamp(one, tz=UTC), datetime.fromtimestamp(other, tz=UTC), why)
+        for one, other, why in chart.gaps
+    ]
+    return found[::-1]
 
 
 def _short(value: float | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.utils.translation import gettext as _
 
@@ -39,6 +39,8 @@ ROLLED: Final = {
     "last_save_age_s": "last_save_age_max_s",
     "submit_delayed_count": "submit_delayed_max_count",
 }
+# What a visit's own PINGs tell beside their median.
+BY_PING: Final = ("rtt_min_us", "rtt_max_us")
 # A period's extremes, drawn as a band around its mean.
 BANDS: Final = {
     "rtt_median_us": ("rtt_min_us", "rtt_max_us"),
@@ -56,8 +58,8 @@ HIGHEST: Final = {
 }
 
 
-# Charts of what EmailEngine's stats and metrics tell, which are read more seldom.
-OF_STATS: Final = ("queues", "pace", "bounces")
+# Charts and lines of what EmailEngine's stats and metrics tell, which are read more seldom.
+OF_STATS: Final = ("queues", "pace", "bounces", "emailengine_rtt_us")
 # Why nothing was read: by a visit's outcome, or by what a period counted.
 SILENT, BLIND = 1, 2
 COUNTS: Final = ("visits_count", "silent_count", "blind_count")
@@ -66,9 +68,17 @@ COUNTS: Final = ("visits_count", "silent_count", "blind_count")
 def columns(pace: Pace) -> tuple[str, ...]:
     """Name the columns of history that the charts read at this pace."""
     if pace is Pace.VISIT:
-        return (*BY_VISIT, "outcome")
+        return (*BY_VISIT, *BY_PING, "outcome")
     extremes = [*(name for pair in BANDS.values() for name in pair), *HIGHEST.values()]
     return (*(ROLLED.get(name, name) for name in BY_VISIT), *extremes, *COUNTS)
+
+
+class Rest(NamedTuple):
+    """A time in which nobody looked, on purpose or not, and why (Unix times)."""
+
+    since: float
+    until: float
+    why: str
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,9 @@ class Reading:
     stats_every_s: float  # how often EmailEngine's stats are
     at: Sequence[float]
     values: dict[str, Sequence[float | None]]
+    zone: str = ""  # where our probe stands
+    ceiling_bytes: int | None = None  # what is known of it now, where no maxmemory is set
+    rests: Sequence[Rest] = ()
 
     @classmethod
     def of(
@@ -91,18 +104,25 @@ class Reading:
         edges: tuple[float, float],
         every_s: float,
         stats_every_s: float,
+        **known: Any,
     ) -> Reading:
         """Turn rows of [Unix time, a value per column of columns(pace), …] round."""
         names = columns(pace)
         turned = list(zip(*rows, strict=True)) if rows else [()] * (len(names) + 1)
         at = [value or 0.0 for value in turned[0]]
         return cls(
-            pace, *edges, every_s, stats_every_s, at, dict(zip(names, turned[1:], strict=True))
+            pace,
+            *edges,
+            every_s,
+            stats_every_s,
+            at,
+            dict(zip(names, turned[1:], strict=True)),
+            **known,
         )
 
-    def pace_s(self, chart: str) -> float:
-        """Give how long a chart may be without a reading before that is a gap."""
-        every_s = self.stats_every_s if chart in OF_STATS else self.every_s
+    def pace_s(self, name: str) -> float:
+        """Give how long a chart or a line may be without a reading before that is a gap."""
+        every_s = self.stats_every_s if name in OF_STATS else self.every_s
         return max(every_s * 3, self.pace.seconds * 1.5)
 
     def points(self, name: str) -> Points:
@@ -112,7 +132,8 @@ class Reading:
 
     def band(self, name: str) -> Band:
         """Give what lay between a period's least and highest; empty where only one of them is kept."""
-        if self.pace is Pace.VISIT or name in ROLLED:
+        is_of_pings = name in BANDS and BANDS[name] == BY_PING
+        if (self.pace is Pace.VISIT and not is_of_pings) or name in ROLLED:
             return []
         least, most = BANDS.get(name, (name, HIGHEST.get(name, name)))
         found = zip(self.at, self.values[least], self.values[most], strict=True)
@@ -125,7 +146,11 @@ class Reading:
             return _("our probe was blind")
         if SILENT in seen:
             return _("Redis did not answer")
-        return _("not read") if seen else _("not checked")
+        if seen:
+            return _("not read")
+        shares = [(min(end, one.until) - max(start, one.since), one.why) for one in self.rests]
+        longest, why = max(shares, default=(0.0, ""), key=lambda share: share[0])
+        return why if longest >= (end - start) / 2 else _("not checked")
 
     def _outcomes(self) -> Iterator[tuple[float, float]]:
         if self.pace is Pace.VISIT:
@@ -164,12 +189,13 @@ def _charts(read: Reading, policy: Policy) -> Iterator[Chart]:
 
 
 def _line(read: Reading, name: str, label: str) -> Series:
-    return Series(label, read.points(name), read.band(name))
+    return Series(label, read.points(name), read.band(name), pace_s=read.pace_s(name))
 
 
 def _rtt(read: Reading, policy: Policy) -> Chart:
     has_theirs = read.is_read("emailengine_rtt_us")
-    own = _line(read, "rtt_median_us", _("probe to Redis")).scaled(1 / 1000)
+    probe = _("probe in %(zone)s to Redis") % {"zone": read.zone}
+    own = _line(read, "rtt_median_us", probe).scaled(1 / 1000)
     lines: tuple[Series, ...] = (own,)
     if has_theirs:
         lines = (
@@ -178,7 +204,9 @@ def _rtt(read: Reading, policy: Policy) -> Chart:
         )
     return Chart(
         "rtt",
-        _("RTT, EmailEngine to Redis") if has_theirs else _("RTT, our probe to Redis"),
+        _("RTT, EmailEngine to Redis")
+        if has_theirs
+        else _("RTT, our probe in %(zone)s to Redis") % {"zone": read.zone},
         "ms",
         lambda value: milliseconds(value * 1000),
         lines,
@@ -192,9 +220,7 @@ def _memory(read: Reading, policy: Policy) -> Chart:
     used = _line(read, "used_memory_bytes", _("used"))
     ceilings = dict(read.points("maxmemory_bytes"))
     if not any(ceilings.values()):
-        write: Write = lambda value: size(value * MIB)  # noqa: E731  the unit of the axis
-        title = _("Memory used, no maxmemory set")
-        return Chart("memory", title, "MiB", write, (used.scaled(1 / MIB),), (), rules)
+        return _memory_alone(read, used, policy, rules)
     share = Series(
         used.label,
         [(at, _share(value, ceilings.get(at))) for at, value in used.points],
@@ -214,6 +240,31 @@ def _memory(read: Reading, policy: Policy) -> Chart:
         limits_of(policy, "redis.memory-headroom", "used_ratio", 100),
         rules,
     )
+
+
+def _memory_alone(read: Reading, used: Series, policy: Policy, rules: tuple[str, ...]) -> Chart:
+    """Draw bytes; against the RAM that is known now, where no maxmemory is set."""
+    ceiling = read.ceiling_bytes
+    most = max((value or 0 for _at, value in used.points), default=0)
+    unit, factor = unit_of(max(int(most), ceiling or 0))
+    write: Write = lambda value: size(value * factor)  # noqa: E731  the unit of the axis
+    if not read.is_read("maxmemory_bytes"):
+        title = _("Memory used")
+    elif ceiling:
+        title = _("Memory used, of %(ram)s; no maxmemory set") % {"ram": size(ceiling)}
+    else:
+        title = _("Memory used; no maxmemory set, no ceiling known")
+    shares = limits_of(policy, "redis.memory-headroom", "used_ratio", (ceiling or 0) / factor)
+    limits = tuple((round(value, 2), how) for value, how in shares) if ceiling else ()
+    return Chart("memory", title, unit, write, (used.scaled(1 / factor),), limits, rules)
+
+
+SIZES: Final = (("GiB", 1024 * MIB), ("MiB", MIB), ("KiB", 1024), ("B", 1))
+
+
+def unit_of(largest_bytes: int) -> tuple[str, int]:
+    """Give the unit in which sizes up to this are drawn, and its bytes."""
+    return next(one for one in SIZES if (largest_bytes or MIB) >= one[1] // 2)
 
 
 def _share(value: float | None, ceiling: float | None) -> float | None:
@@ -313,7 +364,10 @@ def _evictions(read: Reading) -> Chart:
     )
     rule = ("redis.evicted-keys",)
     title = _("Keys evicted between readings")
-    return Chart("evictions", title, "", _count, (Series(_("evicted"), rises),), (), rule)
+    # One reading alone is one, but tells of no rise.
+    empty = _("Told from the second reading on.") if read.is_read("evicted_keys") else ""
+    line = Series(_("evicted"), rises)
+    return Chart("evictions", title, "", _count, (line,), (), rule, empty=empty)
 
 
 def rises_of(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from fleet.findings.models import Finding, MaintenanceWindow, Waiver
+from fleet.portal import addresses
 from fleet.portal.scoped_admin import Rows
 from fleet.registry.models import PolicyVersion, Target, Tenant
+from fleet.registry.past import Stretch
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,10 @@ class Event:
     rule_ids: frozenset[str] = frozenset()
 
 
-def events(rows: Rows, target: Target, since: datetime, until: datetime) -> list[Event]:
-    """Give what happened, oldest first. Four queries."""
+def events(
+    rows: Rows, target: Target, course: list[Stretch], since: datetime, until: datetime
+) -> list[Event]:
+    """Give what happened, oldest first; `course` is how its state and zone went. Four queries."""
     found = [
         *_of_findings(
             rows.of(Finding)
@@ -44,9 +49,11 @@ def events(rows: Rows, target: Target, since: datetime, until: datetime) -> list
         ),
         *_of_windows(
             rows.of(MaintenanceWindow).filter(
-                Q(targets=target) | Q(scope="tenant", tenant=target.tenant_id), starts_at__lt=until
+                Q(targets=target) | Q(scope="tenant", tenant=target.tenant_id) | _labelled(target),
+                starts_at__lt=until,
             )
         ),
+        *_of_course(course, target),
         *_of_policies(
             rows.of(PolicyVersion).filter(_layers(target), made_at__range=(since, until))
         ),
@@ -84,16 +91,45 @@ def _of_findings(findings: Iterable[Finding]) -> Iterator[Event]:
 def _of_waivers(waivers: Iterable[Waiver]) -> Iterator[Event]:
     for waiver in waivers:
         if waiver.approved_at:
+            url, rules = addresses.waiver(waiver.pk), frozenset({waiver.rule_id})
             words = _("Waived: %(rule)s") % {"rule": waiver.rule_id}
-            yield Event(waiver.approved_at, "info", words, "", frozenset({waiver.rule_id}))
+            yield Event(waiver.approved_at, "info", words, url, rules)
+            words = _("Waiver ends: %(rule)s") % {"rule": waiver.rule_id}
+            ends_at = min(waiver.ended_at or waiver.expires_at, waiver.expires_at)
+            yield Event(ends_at, "info", words, url, rules)
 
 
 def _of_windows(windows: Iterable[MaintenanceWindow]) -> Iterator[Event]:
     for window in windows:
         ends_at = min(window.ended_at or window.ends_at, window.ends_at)
         if ends_at > window.starts_at:
-            yield Event(window.starts_at, "info", _("Maintenance begins"))
-            yield Event(ends_at, "info", _("Maintenance ends"))
+            url = addresses.maintenance(window.pk)
+            yield Event(window.starts_at, "info", _("Maintenance begins"), url)
+            yield Event(ends_at, "info", _("Maintenance ends"), url)
+
+
+def _labelled(target: Target) -> Q:
+    """Hold the windows of a label that this target has, of its tenant or of whoever's pairs."""
+    found = Q(pk=None)
+    for name, value in target.labels.items():
+        found |= Q(label_name=name, label_value=value)
+    mine = Q(tenant=None) | Q(tenant=target.tenant_id)
+    return Q(scope=MaintenanceWindow.Scope.LABEL) & mine & found
+
+
+def _of_course(course: list[Stretch], target: Target) -> Iterator[Event]:
+    url = reverse("admin:registry_pair_changes", args=[target.pk])
+    states = {
+        Target.State.ACTIVE.value: _("Resumed: checked again"),
+        Target.State.PAUSED.value: _("Paused: checked no more"),
+        Target.State.ARCHIVED.value: _("Archived"),
+    }
+    for before, after in pairwise(course):
+        if before.state != after.state:
+            yield Event(after.at, "info", states[after.state], url)
+        if before.zone != after.zone:
+            words = _("Probed from zone %(zone)s from here on") % {"zone": after.zone}
+            yield Event(after.at, "info", words, url)
 
 
 def _layers(target: Target) -> Q:

@@ -18,7 +18,7 @@ from fleet.history.trend import Pace
 from fleet.inspections.terms import terms
 from fleet.portal import addresses, fleet_charts, score_charts
 from fleet.portal.chart import Chart
-from fleet.portal.chart_answers import as_csv, by_instant, drawn, told
+from fleet.portal.chart_answers import as_csv, by_instant, drawn, gaps_in_words, told
 from fleet.portal.events import Event, policy_events
 from fleet.portal.fleet_charts import Worst
 from fleet.portal.movers import SPANS, WEEK, movers
@@ -102,9 +102,10 @@ def table(request: HttpRequest, rows: Rows, name: str) -> HttpResponse:
     chart = _shown(request, rows).chart(name)
     lines = [
         (at, ["–" if value is None else chart.write(value) for value in values])
-        for at, values in reversed(by_instant(chart))
+        for at, values in reversed(by_instant(chart.series))
     ]
-    return render(request, "portal/trends/day_table.html", {"chart": chart, "lines": lines})
+    values = {"chart": chart, "lines": lines, "gaps": gaps_in_words(chart)}
+    return render(request, "portal/trends/day_table.html", values)
 
 
 def _rules_words(shown: Shown) -> str:

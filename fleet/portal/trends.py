@@ -19,19 +19,21 @@ from checks.policy import Policy
 from checks.rule import Cadence
 from fleet.backups.facts import GOOD
 from fleet.backups.models import Artefact
+from fleet.history.idle import idle
 from fleet.history.trend import Pace, rolled, trend
 from fleet.inspections.models import PairState
 from fleet.inspections.terms import terms
 from fleet.portal.backup_charts import Copied, Kept
 from fleet.portal.backup_charts import charts as backup_charts
-from fleet.portal.chart import Chart, Series
-from fleet.portal.chart_answers import as_csv, drawn, told
-from fleet.portal.charts import Reading, charts, columns
+from fleet.portal.chart import Chart, Points
+from fleet.portal.chart_answers import as_csv, drawn, gaps_in_words, told
+from fleet.portal.charts import Reading, Rest, charts, columns
 from fleet.portal.events import Event, events
 from fleet.portal.pair_page import policy_of
 from fleet.portal.ranges import BY_NAME, RANGES, Range
 from fleet.portal.scoped_admin import Rows, scoped_view
-from fleet.registry.models import Pair
+from fleet.registry.models import Pair, Target
+from fleet.registry.past import Stretch, course_of
 
 HOUR_S: Final = 3600
 LEAST_SHOWN: Final = {
@@ -71,7 +73,7 @@ def data(request: HttpRequest, rows: Rows, target_id: int) -> JsonResponse:
             "to": shown.until.timestamp(),
             "pace": shown.range.pace.value,
             "time_zone": timezone.get_current_timezone_name(),
-            "words": {"none": _("No reading in this time.")},
+            "words": {"none": _nothing(shown)},
             "charts": [drawn(chart, shown.events) for chart in shown.charts],
             "events": [told(event) for event in reversed(shown.events)],
         }
@@ -88,7 +90,7 @@ def table(request: HttpRequest, rows: Rows, target_id: int, name: str) -> HttpRe
     return render(
         request,
         "portal/pairs/trend_table.html",
-        {"chart": chart, "lines": lines, "is_daily": is_daily},
+        {"chart": chart, "lines": lines, "gaps": gaps_in_words(chart), "is_daily": is_daily},
     )
 
 
@@ -101,22 +103,49 @@ def export(request: HttpRequest, rows: Rows, target_id: int, name: str) -> HttpR
 
 
 def _shown(request: HttpRequest, rows: Rows, target_id: int) -> Shown:
-    pair = rows.get(Pair, "target__pair_state", pk=target_id)
+    pair = rows.get(Pair, "target__pair_state", "target__zone", pk=target_id)
     chosen = BY_NAME.get(request.GET.get("range", ""), RANGES[0])
     until = timezone.now()
     since = until - chosen.span
-    read, policy = _read(pair, chosen, since, until), policy_of(pair.target)
+    course, policy = course_of(target_id, until), policy_of(pair.target)
+    read = _read(pair, chosen, _rests(course, chosen, since, until), since, until)
     return Shown(
         pair,
         chosen,
         since,
         until,
         [*charts(read, policy), *_backups(rows, pair, policy, since, until)],
-        events(rows, pair.target, since, until),
+        events(rows, pair.target, course, since, until),
     )
 
 
-def _read(pair: Pair, chosen: Range, since: datetime, until: datetime) -> Reading:
+def _rests(course: list[Stretch], chosen: Range, since: datetime, until: datetime) -> list[Rest]:
+    """Give when this pair was paused or archived, and when no pair was visited. One query."""
+    why = {"paused": _("paused"), "archived": _("archived")}
+    ends = [*(one.at for one in course[1:]), until]
+    rests = [
+        Rest(one.at.timestamp(), end.timestamp(), why[one.state])
+        for one, end in zip(course, ends, strict=False)
+        if one.state in why
+    ]
+    down = _("portal down, no pair checked")
+    found = idle(since, until, chosen.pace)
+    return rests + [Rest(begin.timestamp(), end.timestamp(), down) for begin, end in found]
+
+
+def _nothing(shown: Shown) -> str:
+    """Say what a chart without a reading says: why, where that is known."""
+    state: PairState | None = getattr(shown.pair.target, "pair_state", None)
+    if shown.pair.target.state != Target.State.ACTIVE:
+        return _("No reading in this time: the pair is not checked now.")
+    if state is None or state.checked_at is None:
+        return _("Not read yet: its first reading is still to come.")
+    return _("No reading in this time.")
+
+
+def _read(
+    pair: Pair, chosen: Range, rests: list[Rest], since: datetime, until: datetime
+) -> Reading:
     state: PairState | None = getattr(pair.target, "pair_state", None)
     engine = state.engine if state else ""
     every_s = [terms().interval_s(one, engine) for one in (Cadence.LATENCY, Cadence.STATS)]
@@ -125,7 +154,15 @@ def _read(pair: Pair, chosen: Range, since: datetime, until: datetime) -> Readin
         found = trend(pair.pk, since, until, wanted)
     else:
         found = rolled(pair.pk, since, until, wanted, chosen.pace)
-    return Reading.of(found, chosen.pace, (since.timestamp(), until.timestamp()), *every_s)
+    return Reading.of(
+        found,
+        chosen.pace,
+        (since.timestamp(), until.timestamp()),
+        *every_s,
+        zone=pair.target.zone.slug,
+        ceiling_bytes=state.ceiling_bytes if state else None,
+        rests=rests,
+    )
 
 
 def _backups(
@@ -171,27 +208,28 @@ def _begin(shown: Shown) -> float:
 
 def _lines(chart: Chart, period_s: int) -> list[dict[str, Any]]:
     """Give what each line read in a period, newest first; 0 s: each point is one."""
-    by_series = [_by_period(one, period_s) for one in chart.series]
-    highest = {at: most for at, _least, most in chart.series[0].band if most is not None}
+    by_series = [_by_period(one.points, period_s) for one in chart.series]
+    band = chart.series[0].band
+    highest = _by_period([(at, most) for at, _least, most in band], period_s)
     return [
-        _line(chart, at, [found.get(at, []) for found in by_series], highest.get(at), period_s)
+        _line(chart, at, [found.get(at, []) for found in by_series], highest.get(at, []), period_s)
         for at in sorted(set().union(*by_series), reverse=True)
     ]
 
 
-def _by_period(one: Series, period_s: int) -> dict[float, list[float]]:
+def _by_period(points: Points, period_s: int) -> dict[float, list[float]]:
     found: defaultdict[float, list[float]] = defaultdict(list)
-    for at, value in one.points:
+    for at, value in points:
         if value is not None:
             found[at // period_s * period_s if period_s else at].append(value)
     return found
 
 
 def _line(
-    chart: Chart, at: float, read: list[list[float]], highest: float | None, period_s: int
+    chart: Chart, at: float, read: list[list[float]], highest: list[float], period_s: int
 ) -> dict[str, Any]:
     first, *others = read
-    most = max(first, default=None) if highest is None else highest
+    most = max([*first, *highest], default=None)
     return {
         "at": datetime.fromtimestamp(at, tz=UTC),
         "average": _mean(chart, first),

@@ -23,6 +23,22 @@ SELECT DISTINCT id FROM registry_historicaltarget WHERE tenant_id = %b AND histo
 """
 
 
+COURSE: Final = """
+SELECT h.history_date, h.state, coalesce(z.slug, '')
+FROM registry_historicaltarget h LEFT JOIN registry_zone z ON z.id = h.zone_id
+WHERE h.id = %b AND h.history_date < %b AND h.history_type <> '-'
+ORDER BY h.history_date, h.history_id
+"""
+
+
+class Stretch(NamedTuple):
+    """From when on a target was in a state, probed from a zone (its slug)."""
+
+    at: datetime
+    state: str
+    zone: str
+
+
 class Known(NamedTuple):
     """A target as it was registered then."""
 
@@ -40,3 +56,8 @@ def tenant_at(at: datetime, tenant_id: int) -> dict[int, Known]:
     """Give the targets that were a tenant's at an instant. Two queries."""
     ever = [pk for (pk,) in rows_of(EVER_OF, [tenant_id, at])]
     return {pk: was for pk, was in known_at(at, ever).items() if was.tenant_id == tenant_id}
+
+
+def course_of(target_id: int, until: datetime) -> list[Stretch]:
+    """Give how one target's state and zone went until an instant, oldest first. One query."""
+    return [Stretch(*row) for row in rows_of(COURSE, [target_id, until])]

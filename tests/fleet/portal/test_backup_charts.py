@@ -7,7 +7,8 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from fleet.backups.models import Artefact, BackupSource
-from fleet.portal.backup_charts import Copied, ages, unit_of
+from fleet.portal.backup_charts import Copied, ages
+from fleet.portal.charts import unit_of
 from tests.fleet.backups.sources import make_artefact, make_source
 from tests.fleet.factories import make_pair, make_person
 

@@ -48,7 +48,10 @@ def test_without_history_every_chart_is_empty(operator):
     found = charts(operator, make_pair())
 
     assert {(one["now"], *one["gaps"], *one["marks"]) for one in found["charts"]} == {("",)}
-    assert found["charts"][0]["sentence"] == "RTT, our probe to Redis: no reading in this time."
+    assert (
+        found["charts"][0]["sentence"]
+        == "RTT, our probe in eu-1 to Redis: no reading in this time."
+    )
 
 
 def test_what_emailengine_measures_comes_first_and_our_probe_beside_it(operator):
@@ -62,7 +65,7 @@ def test_what_emailengine_measures_comes_first_and_our_probe_beside_it(operator)
     assert rtt["now"] == "1.42\u202fms"
     assert [(one["label"], one["values"]) for one in rtt["series"]] == [
         ("EmailEngine to Redis", [1.1, 1.42]),
-        ("probe to Redis", [0.3, 0.31]),
+        ("probe in eu-1 to Redis", [0.3, 0.31]),
     ]
     assert [(one["value"], one["label"]) for one in rtt["limits"]] == [
         (1.0, "1\u202fms warning"),
@@ -88,13 +91,13 @@ def test_memory_is_a_share_of_maxmemory_where_one_is_set(operator):
     assert [one["label"] for one in memory["limits"]] == ["80% warning", "90% critical"]
 
 
-def test_memory_without_a_limit_is_in_mebibytes(operator):
+def test_memory_without_a_limit_is_in_bytes(operator):
     pair, now = make_pair(), timezone.now()
     visit(pair, now - timedelta(minutes=1), used_memory_bytes=512 * 1024**2, maxmemory_bytes=0)
 
     memory = charts(operator, pair)["charts"][1]
 
-    assert (memory["unit"], memory["now"], memory["limits"]) == ("MiB", "512\u202fMiB", [])
+    assert (memory["unit"], memory["now"], memory["limits"]) == ("GiB", "512\u202fMiB", [])
 
 
 def test_a_silence_of_over_three_intervals_is_a_gap(operator):
@@ -239,7 +242,7 @@ def test_the_table_has_a_column_for_every_line(operator):
     ]
     text = answer.content.decode()
     assert ">EmailEngine to Redis</th>" in text
-    assert ">Probe to Redis</th>" in text
+    assert ">Probe in eu-1 to Redis</th>" in text
 
 
 def test_a_table_of_nothing_says_so(operator):
@@ -363,7 +366,7 @@ def test_the_csv_is_what_is_shown(operator, noon):
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     assert answer["Content-Disposition"] == f'attachment; filename="{pair.pk}-rtt-24h.csv"'
     assert answer.content.decode().splitlines() == [
-        "at,EmailEngine to Redis (ms),probe to Redis (ms)",
+        "at (UTC),EmailEngine to Redis (ms),probe in eu-1 to Redis (ms)",
         "2026-11-20T11:00:00+00:00,1.1,0.3",
         "2026-11-20T12:00:00+00:00,,0.31",
     ]

@@ -77,10 +77,10 @@
       const isBelow = y - above < room || y < room;
       ctx.textBaseline = isBelow ? "top" : "bottom";
       const place = [limit.label, bbox.left + 6 * devicePixelRatio, y + (isBelow ? 3 : -2) * devicePixelRatio];
-      ctx.setLineDash([]);
-      ctx.lineWidth = 3 * devicePixelRatio;
-      ctx.strokeStyle = token("--pk-surface"); // readable where the line or its band passes behind
-      ctx.strokeText(...place);
+      const [high, wide] = [room - 2 * devicePixelRatio, ctx.measureText(limit.label).width];
+      ctx.fillStyle = token("--pk-surface"); // readable where the line or its band passes behind
+      ctx.fillRect(place[1] - 2, isBelow ? place[2] : place[2] - high, wide + 4, high);
+      ctx.fillStyle = ctx.strokeStyle;
       ctx.fillText(...place);
       above = y;
     }
@@ -125,28 +125,47 @@
     ctx.restore();
   }
 
+  // Where a mark stands on the axis, a link to what it tells of. For the mouse: the list beneath has all for keys.
+  function linkMarks(plot, chart) {
+    plot.pkMarks.replaceChildren(...chart.marks.filter((mark) => mark.url).map((mark) => {
+      const link = document.createElement("a");
+      const left = plot.valToPos(mark.at, "x");
+      link.href = mark.url;
+      link.title = mark.words;
+      link.tabIndex = -1;
+      link.hidden = left < 0 || left > plot.bbox.width / devicePixelRatio;
+      link.style.left = `${left + plot.bbox.left / devicePixelRatio - 8}px`;
+      return link;
+    }));
+  }
+
   // --- The chart
 
-  // The lines first, then the least and the most of the first one's band.
+  // The lines first, then the least and the most of each one's band.
   function merged(series) {
     const tables = series.map((one) => [one.at, one.values]);
-    const { band } = series[0];
-    if (band.length) tables.push([band.map(([at]) => at), band.map(([, least]) => least), band.map(([, , most]) => most)]);
+    for (const { band } of banded(series)) tables.push([0, 1, 2].map((part) => band.map((row) => row[part])));
     if (tables.length === 1) return tables[0];
     return uPlot.join(tables, tables.map((table) => table.map(() => 2)));
   }
 
-  function bandOf(chart) {
-    if (!chart.series[0].band.length) return { series: [], bands: [] };
+  function banded(series) {
+    return series.filter((one) => one.band.length);
+  }
+
+  function bandsOf({ series }) {
     const edge = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: false };
-    const first = chart.series.length + 1;
-    return { series: [edge, edge], bands: [{ series: [first + 1, first], fill: token("--pk-band") }] };
+    const firsts = banded(series).map((_one, place) => series.length + 1 + 2 * place);
+    return {
+      series: firsts.flatMap(() => [edge, edge]),
+      bands: firsts.map((first) => ({ series: [first + 1, first], fill: token("--pk-band") })),
+    };
   }
 
   function topOf(chart) {
     let top = 0;
     for (const one of chart.series) for (const value of one.values) if (value > top) top = value;
-    for (const [, , most] of chart.series[0].band) if (most > top) top = most;
+    for (const one of chart.series) for (const [, , most] of one.band) if (most > top) top = most;
     // The first limit above the values is worth the room; a far one would flatten the line.
     const next = chart.limits.map((limit) => limit.value).find((value) => value >= top);
     const isShare = chart.unit === "%" && !chart.fits;
@@ -175,11 +194,11 @@
       grid: { stroke: () => token("--pk-line"), width: 1 },
       ticks: { show: false },
     };
-    const band = bandOf(chart);
+    const band = bandsOf(chart);
     return {
       width,
       height: HEIGHT,
-      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), data.time_zone),
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zoneOf(data)),
       cursor: { sync: { key: "pk-trends", scales: ["x", null] }, points: { size: 7 }, drag: { x: true, y: false } },
       legend: { show: false },
       padding: [10, 24, 0, 0],
@@ -199,7 +218,7 @@
       bands: band.bands,
       hooks: {
         drawClear: [(plot) => drawGaps(plot, chart)],
-        draw: [(plot) => { drawLimits(plot, chart); drawMarks(plot, chart); }],
+        draw: [(plot) => { drawLimits(plot, chart); drawMarks(plot, chart); if (plot.pkMarks) linkMarks(plot, chart); }],
         setCursor: [(plot) => showTip(plot, chart, data)],
       },
     };
@@ -217,31 +236,40 @@
   }
 
   // Days are of UTC, as history counts them.
+  function zoneOf(data) {
+    return data.pace === "day" ? "UTC" : data.time_zone;
+  }
+
   function instant(seconds, data) {
     const form = data.pace === "day"
-      ? { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }
-      : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: data.time_zone };
+      ? { day: "numeric", month: "short", year: "numeric", timeZone: zoneOf(data) }
+      : { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone: zoneOf(data) };
     return new Intl.DateTimeFormat("en-GB", form).format(seconds * 1000);
+  }
+
+  // Each line's value where the cursor stands, with the least and the most that its period read.
+  function valuesAt(plot, chart, data) {
+    const place = plot.cursor.idx;
+    const number = (value) => write(Math.round(value * 100) / 100, chart.unit);
+    const words = chart.series.flatMap((one, line) => {
+      const value = place == null ? null : plot.data[line + 1][place];
+      if (value == null) return [];
+      const first = chart.series.length + 1 + 2 * banded(chart.series).indexOf(one);
+      const [least, most] = one.band.length ? [plot.data[first][place], plot.data[first + 1][place]] : [];
+      const told = chart.series.length > 1 ? `${one.label} ${number(value)}` : number(value);
+      if (least == null || most == null) return [told];
+      return [least < value ? `${told} (${number(least)} – ${number(most)})` : `${told} (≤ ${number(most)})`];
+    });
+    return words.length ? `${instant(plot.data[0][place], data)}: ${words.join(", ")}` : "";
   }
 
   function showTip(plot, chart, data) {
     const tip = plot.pkTip;
-    const place = plot.cursor.idx;
-    const values = place == null ? [] : chart.series
-      .map((one, line) => [one.label, plot.data[line + 1][place]])
-      .filter(([, value]) => value != null);
-    tip.hidden = values.length === 0;
+    const at = plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, "x") : NaN;
+    const gap = chart.gaps.find(([from, to]) => from < at && at < to);
+    tip.textContent = gap ? `${instant(gap[0], data)} – ${instant(gap[1], data)}: ${gap[2]}` : valuesAt(plot, chart, data);
+    tip.hidden = !tip.textContent;
     if (tip.hidden) return;
-    const words = values.map(([label, value]) => {
-      const number = write(Math.round(value * 100) / 100, chart.unit);
-      return values.length > 1 ? `${label} ${number}` : number;
-    });
-    const lines = chart.series.length;
-    const [least, most] = [plot.data[lines + 1]?.[place], plot.data[lines + 2]?.[place]];
-    if (least != null && most != null) {
-      words.push(`${write(Math.round(least * 100) / 100, chart.unit)} – ${write(Math.round(most * 100) / 100, chart.unit)}`);
-    }
-    tip.textContent = `${instant(plot.data[0][place], data)}: ${words.join(", ")}`;
     const left = plot.cursor.left + plot.bbox.left / devicePixelRatio;
     const isRight = left > plot.width / 2;
     tip.style.left = isRight ? "auto" : `${left + 10}px`;
@@ -278,6 +306,7 @@
     box.pkPlot?.destroy();
     box.pkPlot = null;
     room.replaceChildren();
+    box.querySelector(".pk-marks")?.remove();
     fillHead(box, chart);
     room.setAttribute("aria-label", chart.sentence);
     const isEmpty = !chart.series.some((one) => one.at.length);
@@ -293,7 +322,11 @@
     const start = box.querySelector(".pk-axisstart");
     if (start) start.textContent = chart.starts_at ? `${data.words.starts} ${write(chart.starts_at, chart.unit)}` : "";
     const plot = new uPlot(options(chart, data, room.clientWidth), merged(chart.series), room);
-    plot.pkZone = data.time_zone;
+    plot.pkZone = zoneOf(data);
+    plot.pkMarks = document.createElement("div");
+    plot.pkMarks.className = "pk-marks";
+    plot.pkMarks.ariaHidden = "true";
+    room.after(plot.pkMarks);
     plot.pkTip = document.createElement("div");
     plot.pkTip.className = "pk-tip";
     plot.pkTip.hidden = true;

@@ -1,0 +1,28 @@
+"""When no pair at all was visited: the portal was down."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from fleet.history.models import FleetHour, RolledDay
+from fleet.history.rollup import bounds
+from fleet.history.trend import Pace
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+def idle(since: datetime, until: datetime, pace: Pace) -> list[tuple[datetime, datetime]]:
+    """Give the stretches of whole hours, or of days (UTC), between two with a visit. One query.
+
+    What is after the newest hour or day that is written is not told: it may not be over.
+    """
+    if pace is Pace.DAY:
+        days = RolledDay.objects.filter(day__gte=since.astimezone(UTC).date(), visits_count__gt=0)
+        begins = [bounds(day)[0] for day in days.order_by("day").values_list("day", flat=True)]
+        step = DAY
+    else:
+        hours = FleetHour.objects.filter(at__gte=since - HOUR, at__lt=until)
+        begins = list(hours.order_by("at").values_list("at", flat=True).distinct())
+        step = HOUR
+    return [(one + step, other) for one, other in pairwise(begins) if other - one > step]
