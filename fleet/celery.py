@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.beat import PersistentScheduler
 from celery.schedules import crontab
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.settings")
 
+
+class Timetable(PersistentScheduler):
+    """Celery's own timetable, which goes on where the clock was set back, instead of waiting for it.
+
+    It remembers when each task was sent last: without this, and after a restart too, nothing would
+    be sent for as long as the clock had been ahead.
+    """
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send one task that is due, if any; returns the seconds until the next is."""
+        now = self.app.now()
+        ahead = [entry for entry in self.schedule.values() if entry.last_run_at > now]
+        for entry in ahead:
+            entry.last_run_at = now
+        if ahead:
+            self._heap = (
+                None  # it holds instants by the former clock; made anew where it is missing
+            )
+        wait_s: float = super().tick(*args, **kwargs)
+        return wait_s
+
+
 app = Celery("pairkeeper")
 app.conf.update(
     broker_url=settings.BROKER_URL,
+    beat_scheduler=Timetable,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,  # a broker may be away for hours: wait for it
     broker_transport_options={

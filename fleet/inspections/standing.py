@@ -53,6 +53,13 @@ ON CONFLICT (tenant_id, day) DO UPDATE SET {
     ", ".join(f"{name} = excluded.{name}" for name in (*COUNTS, *COVERAGE))
 }
 """  # noqa: S608  our own names
+# Whose last pair has left or is paused since the last run has no score of this day.
+GONE: Final = """
+DELETE FROM history_scoreday d WHERE d.day = %(day)s AND NOT EXISTS (
+    SELECT FROM registry_target t
+    WHERE t.state = 'active' AND (d.tenant_id IS NULL OR t.tenant_id = d.tenant_id)
+)
+"""
 TARGETS: Final = f"""
 {RAW}
 INSERT INTO history_complianceday
@@ -113,6 +120,7 @@ def keep_standing(now: datetime) -> None:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [STANDING])
         if not cursor.fetchone()[0]:
             return
+        cursor.execute(GONE, {"day": today})
         cursor.execute(SCORES, {"day": today})
         yesterday = today - timedelta(days=1)
         if _is_just_over(yesterday, now) and not _is_written(yesterday):
@@ -136,6 +144,7 @@ def _is_written(day: date) -> bool:
 def _hours(now: datetime) -> list[datetime]:
     """Give the closed hours whose figures are not written, oldest first."""
     last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - HOUR
-    newest = FleetHour.objects.aggregate(newest=Max("at"))["newest"]
+    # Those of a clock that ran ahead are no reason to wait for it.
+    newest = FleetHour.objects.filter(at__lte=last).aggregate(newest=Max("at"))["newest"]
     since = max(newest + HOUR, last - CATCH_UP) if newest else last
     return [since + n * HOUR for n in range(int((last - since) / HOUR) + 1)]

@@ -22,6 +22,7 @@ from fleet.inspections.hasten import judge_new_copies
 from fleet.inspections.heartbeat import Heartbeat
 from fleet.inspections.load import Token
 from fleet.inspections.run import inspect, stop_room
+from fleet.inspections.sooner import bring_sooner
 from fleet.inspections.standing import keep_standing
 from fleet.inspections.unverified import mark_unverified
 from fleet.inspections.waive import sweep
@@ -84,9 +85,10 @@ def watch_standing() -> None:
 
 @shared_task(ignore_result=True)
 def watch_findings() -> None:
-    """Move what time alone moves: findings gone stale or calm, waivers that end. Safe to run twice."""
+    """Move what time alone moves: findings, waivers that end, what is due too late. Safe to run twice."""
     with database_may_fail("watch"):
         now = timezone.now()
+        bring_sooner(now)
         advance_findings(now)
         sweep(now)
 

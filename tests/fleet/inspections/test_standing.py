@@ -119,6 +119,27 @@ def test_the_last_run_of_a_day_is_the_days() -> None:
     assert score(None, NIGHT.date()) == (1, 0, 1, 0, 0, 0)
 
 
+@pytest.mark.parametrize("state", ["paused", "archived"])
+def test_a_tenant_whose_last_pair_left_has_no_score_of_the_day(state: str) -> None:
+    left = pair("non_compliant")
+    pair("compliant", "Fabrikam")
+    keep_standing(EVENING)
+    Target.objects.filter(pk=left.pk).update(state=state)
+    keep_standing(EVENING + timedelta(minutes=4))
+
+    assert not ScoreDay.objects.filter(tenant=left.target.tenant).exists()
+    assert score("Fabrikam") == score(None) == (1, 1, 0, 0, 0, 1)
+
+
+def test_a_fleet_whose_last_pair_left_has_no_score_of_the_day() -> None:
+    left = pair("compliant")
+    keep_standing(EVENING)
+    Target.objects.filter(pk=left.pk).update(state="archived")
+    keep_standing(EVENING + timedelta(minutes=4))
+
+    assert not ScoreDay.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("severity", "kind", "raw"),
     [
@@ -242,3 +263,17 @@ def test_hours_that_a_stopped_portal_missed_are_written_afterwards() -> None:
 
     hours = [at.hour for at in FleetHour.objects.order_by("at").values_list("at", flat=True)]
     assert hours == [22, 23, 1]
+
+
+def test_a_clock_that_ran_ahead_leaves_no_gap() -> None:
+    one = pair("compliant")
+    ahead = EVENING + timedelta(days=30)
+    partitions.make(partitions.VISITS, [ahead.date()])
+    for at in (EVENING - timedelta(hours=1), EVENING, ahead - timedelta(hours=1)):
+        Visit.objects.create(target_id=one.pk, at=at, fails_count=0, unknowns_count=0, outcome=0)
+
+    for now in (EVENING, ahead, EVENING + timedelta(hours=1)):
+        keep_standing(now)
+
+    written = FleetHour.objects.filter(at__lt=ahead - timedelta(days=1)).order_by("at")
+    assert [at.hour for at in written.values_list("at", flat=True)] == [22, 23]
