@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Final
+
+from django.db.models import Max
 
 from fleet.history.models import FleetHour, RolledDay
 from fleet.history.rollup import bounds
 from fleet.history.trend import Pace
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+# An hour's figures are written within five minutes of its end.
+WRITTEN: Final = timedelta(minutes=10)
 
 
 def idle(since: datetime, until: datetime, pace: Pace) -> list[tuple[datetime, datetime]]:
@@ -26,3 +31,15 @@ def idle(since: datetime, until: datetime, pace: Pace) -> list[tuple[datetime, d
         begins = list(hours.order_by("at").values_list("at", flat=True).distinct())
         step = HOUR
     return [(one + step, other) for one, other in pairwise(begins) if other - one > step]
+
+
+def idle_since(at: datetime, now: datetime) -> datetime | None:
+    """Give the hour from which on nobody was visited until `at`; None: somebody was, in that hour.
+
+    None too before the first hour on record, and where the hour is not over. One query.
+    """
+    begin = at - timedelta(seconds=at.timestamp() % HOUR.total_seconds())
+    if now < begin + HOUR + WRITTEN:
+        return None
+    newest: datetime | None = FleetHour.objects.filter(at__lte=begin).aggregate(at=Max("at"))["at"]
+    return newest + HOUR if newest is not None and newest < begin else None

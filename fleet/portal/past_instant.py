@@ -19,6 +19,7 @@ from checks.catalog import BY_ID
 from checks.remedy import title as title_of
 from checks.rule import Severity
 from fleet.findings.past import Was
+from fleet.history.idle import idle_since
 from fleet.inspections.past import Stood, stood_at
 from fleet.portal import addresses, moments
 from fleet.portal.marks import COMPLIANCE_ORDER
@@ -117,6 +118,7 @@ class Told:
     lines: list[Line]
     unwatched: list[Line]
     hidden_count: int
+    idle_since: datetime | None  # the portal visited nobody from then on until that instant
 
     @property
     def pairs_count(self) -> int:
@@ -230,6 +232,7 @@ def _told(rows: Rows, at: datetime, target: Target | None, tenant: Tenant | None
         [line for line in lines if line.is_watched],
         [line for line in lines if not line.is_watched],
         hidden,
+        idle_since(at, timezone.now()),
     )
 
 

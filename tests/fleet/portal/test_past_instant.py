@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from fleet.history.models import LampMove
+from fleet.history.models import FleetHour, LampMove
 from fleet.registry.models import Target
 from tests.fleet.factories import (
     make_finding,
@@ -14,6 +14,7 @@ from tests.fleet.factories import (
     make_person,
     make_state,
     make_tenant,
+    make_zone,
     move,
 )
 
@@ -162,3 +163,42 @@ def test_before_it_was_registered_nothing_is_told(operator):
     text = operator.get(URL, {"at": typed(7), "pair": pair.pk}).content.decode()
 
     assert "No pair was checked then." in text
+
+
+def watched(hours_ago: int) -> None:
+    """Let the fleet's figures tell that pairs were visited in an hour."""
+    at = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours_ago)
+    FleetHour.objects.create(
+        at=at, zone=make_zone(), pairs_count=1, visits_count=60, silent_count=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("watched_hours_ago", "is_told"),
+    [((80, 5), True), ((72, 5), False), ((5,), False), ((80,), True)],
+)
+def test_what_nobody_looked_at_then_is_said(operator, watched_hours_ago, is_told):
+    """The lamps on record are those of before the portal stood still."""
+    pair = registered()
+    lamp(pair, 20, "compliant")
+    for hours_ago in watched_hours_ago:
+        watched(hours_ago)
+
+    answer = operator.get(URL, {"at": typed(3), "pair": pair.pk})
+
+    text = " ".join(answer.content.decode().split())
+    assert lines(answer) == [("northwind-eu-0417", "compliant", "compliant")]
+    assert ("until then: this is how it stood before." in text) is is_told
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    since = hour - timedelta(hours=79) if is_told else None
+    assert answer.context["told"].idle_since == since
+
+
+def test_of_the_hour_under_way_nothing_is_missed(operator):
+    pair = registered()
+    lamp(pair, 20, "compliant")
+    watched(5)
+
+    told = operator.get(URL, {"at": typed(0), "pair": pair.pk}).context["told"]
+
+    assert told.idle_since is None
