@@ -6,7 +6,7 @@ import pytest
 
 from fleet.history.models import LampMove
 from fleet.inspections import waive
-from fleet.inspections.models import PairState
+from fleet.inspections.models import PairSchedule, PairState
 from fleet.inspections.past import Stood, stood_at
 from fleet.inspections.unverified import mark_unverified
 from tests.fleet.factories import make_finding, make_pair, make_person, make_state
@@ -44,6 +44,20 @@ def test_every_change_of_a_lamp_is_on_record_whoever_makes_it() -> None:
         (11, "compliant", "healthy"),
         (30, "unverified", "unknown"),
     ]
+
+
+def test_a_change_after_a_clock_was_set_back_is_on_record_when_it_came() -> None:
+    (pair,) = make_pairs(1)
+    visit(NOW)
+    mark_unverified(NOW + DAY)
+    visit(NOW + DAY + MINUTE)
+    PairSchedule.objects.update(next_due_at=NOW + 5 * MINUTE, health_due_at=NOW + 5 * MINUTE)
+    visit(NOW + 6 * MINUTE, **BAD)
+
+    stood = [
+        stood_at(NOW + minutes * MINUTE, [pair.pk])[pair.pk].compliance for minutes in (5, 6, 7)
+    ]
+    assert stood == ["compliant", "non_compliant", "non_compliant"]
 
 
 def test_a_pair_stood_as_its_lamps_and_findings_were() -> None:
