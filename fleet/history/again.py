@@ -19,6 +19,7 @@ from fleet.history.rollup import (
     ROLLING,
     WITHIN,
     bounds,
+    is_there,
     visits_count,
 )
 
@@ -32,7 +33,7 @@ def roll_again(day: date, now: datetime, target_ids: Collection[int] = ()) -> st
     hours. "": neither is there, and what is written stays. One transaction, so that a run may be
     killed anywhere; it waits for a night's run, and a second one leaves the same rows.
     """
-    has_raw = day in partitions.attached_days(partitions.VISITS) and _is_there("history_visit", day)
+    has_raw = has_visits(day)
     partitions.make(partitions.HOURS, [day])
     partitions.make(partitions.DAYS, [day])
     with transaction.atomic():
@@ -46,6 +47,11 @@ def roll_again(day: date, now: datetime, target_ids: Collection[int] = ()) -> st
             values = {"rolled_at": now, "visits_count": visits_count(day)}
             RolledDay.objects.update_or_create(day=day, defaults=values)
     return "raw" if has_raw else "hours"
+
+
+def has_visits(day: date) -> bool:
+    """Say whether raw visits of a day are there; a partition that was made anew is empty."""
+    return is_there(day) and _is_there("history_visit", day)
 
 
 def draw_again() -> int:

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 
 from fleet.findings.past import OPEN_AT
 from fleet.history import partitions
+from fleet.history.again import has_visits
 from fleet.history.models import FleetHour
 from fleet.history.rollup import bounds
 from fleet.inspections.scores import BY_RULE, COUNTS, INSERT
@@ -111,7 +112,7 @@ def figure_again(day: date) -> int:
 
     Without raw visits they stay as written. One transaction a day.
     """
-    if day not in partitions.attached_days(partitions.VISITS):
+    if not has_visits(day):
         return 0
     since, until = bounds(day)
     with transaction.atomic(), connection.cursor() as cursor:
