@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from sys import intern
 from typing import (
     Any,
@@ -26,7 +27,7 @@ from typing import (
     get_type_hints,
 )
 
-from checks.facts import NOT_READ, REASONS, Engine, Missing, PairFacts
+from checks.facts import NOT_READ, REASONS, Engine, Missing, PairFacts, Reason
 from checks.rule import JSON, Verdict
 
 VERSION: Final = 1
@@ -254,8 +255,14 @@ def _by_name(read_one: Decode) -> Decode:
 def _missing_in(data: JSON, where: str) -> Missing:
     match data:
         case {"missing": [str(reason), str(text), str(rule)]}:
-            return Missing(reason if reason in REASONS else "undetermined", text, rule)  # type: ignore[arg-type]
+            return _missing(reason if reason in REASONS else "undetermined", text, rule)  # type: ignore[arg-type]
     raise _unfit(where, data, "a missing fact: reason, text, rule")
+
+
+@lru_cache(maxsize=1_024)
+def _missing(reason: Reason, text: str, rule: str) -> Missing:
+    """Give the one of these words: the same are said of every pair, up to seven times."""
+    return Missing(reason, text, rule)
 
 
 def _instant(data: JSON, where: str) -> datetime:

@@ -5,12 +5,12 @@ import threading
 import time
 
 M_ARENA_MAX = -8  # malloc.h
-TRIMMED_EVERY_S = 30.0
+TRIMMED_EVERY_S = 10.0
 LIBC = ctypes.CDLL(None)
 
 
 def give_memory_back() -> None:
-    """Let threads share two of malloc's arenas, and return what is free in them every 30 s.
+    """Let threads share two of malloc's arenas, and return what is free in them every 10 s.
 
     With an arena for each thread, what one has freed is lost to the others; and what a burst of
     visits took, 100 MB of 400, would be held for good.

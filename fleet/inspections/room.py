@@ -34,16 +34,19 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_S: Final = 2.0
 # Visits in a burst: as many as checks/gate.py lets exchange data, for more would only wait there,
-# and look slow. Among the slow ones most do nothing but wait.
+# and look slow. Among the slow ones most do nothing but wait. A burst that reads everything takes us
+# 0.1 s of CPU itself: who is counted for less is taken for stuck while it is we who are busy, and a
+# busy worker begins hundreds.
 BURST: Final = 64
-SLOW_BURST: Final = 256
-COUNTED_FOR_S: Final = 0.1
+SLOW_BURST: Final = 128
+COUNTED_FOR_S: Final = 0.25
+SLOW_COUNTED_FOR_S: Final = 0.5
 BATCH_S: Final = 0.5  # latecomers are gathered for this long before they are recorded
 BATCH: Final = 200
 STOP_WITHIN_S: Final = 1.5
 # Visits in hand at once, until they are recorded: each holds up to 40 kB, and Python does not give
 # back what many small objects have taken once. 15 s each at the worst, 2 s where nothing answers.
-MOST_QUICK: Final = 1_000
+MOST_QUICK: Final = 600
 MOST_SLOW: Final = 1_000
 FILES_PER_VISIT: Final = 2
 FILES_OF_OURS: Final = 200
@@ -73,11 +76,15 @@ class Collection:
                 self.done.set()
 
     def close(self, patience_s: float) -> list[Seen]:
-        """Wait for all, at most this long, and give what arrived."""
+        """Wait for all, at most this long, and give what arrived.
+
+        It is not kept here: a visit that comes late holds its collection for as long as it takes.
+        """
         self.done.wait(patience_s)
         with self.lock:
             self.is_closed = True
-            return self.arrivals
+            arrived, self.arrivals = self.arrivals, []
+            return arrived
 
 
 Job = tuple[Due, Collection, Clients]
@@ -103,7 +110,8 @@ class Room:
         self._is_open = threading.Event()
         self._clients: Clients | None = None
         self._pumps = tuple(
-            Pump(self._visit_one, burst, COUNTED_FOR_S) for burst in (BURST, SLOW_BURST)
+            Pump(self._visit_one, burst, patience_s)
+            for burst, patience_s in ((BURST, COUNTED_FOR_S), (SLOW_BURST, SLOW_COUNTED_FOR_S))
         )
         self._read: list[Read] = []
         self._threads = (
@@ -207,23 +215,29 @@ class Room:
     def _keep_recording(self) -> None:
         """Record latecomers in batches until the room is stopped."""
         while (first := self._late.get()) is not None:
-            batch, ends_at = [first], time.monotonic() + BATCH_S
-            while len(batch) < BATCH:
-                try:
-                    arrival = self._late.get(timeout=max(0.0, ends_at - time.monotonic()))
-                except queue.Empty:
-                    break
-                if arrival is None:
-                    self._late.put(None)
-                    break
-                batch.append(arrival)
+            batch = self._gathered(first)
+            del first
             try:
                 self._record_late([seen for seen, _space in batch])
             except Exception:  # the thread's outermost door: the next batch must still be recorded
                 logger.exception("late visits not recorded count=%s", len(batch))
             finally:
-                for _seen, space in batch:
-                    space.free(1)
+                while batch:  # nothing is held of them while the next is waited for
+                    batch.pop()[1].free(1)
+
+    def _gathered(self, first: tuple[Seen, Space]) -> list[tuple[Seen, Space]]:
+        """Take what comes within BATCH_S, at most a batch of it."""
+        batch, ends_at = [first], time.monotonic() + BATCH_S
+        while len(batch) < BATCH:
+            try:
+                arrival = self._late.get(timeout=max(0.0, ends_at - time.monotonic()))
+            except queue.Empty:
+                break
+            if arrival is None:
+                self._late.put(None)
+                break
+            batch.append(arrival)
+        return batch
 
 
 async def read(due: Due, clients: Clients) -> PairReading:

@@ -10,19 +10,19 @@ from typing import Any, Final
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from fleet.inspections.dryrun import LOST_AFTER
+from fleet.inspections.dryrun import LOST_AFTER, Moved, changes_between, moved
 from fleet.inspections.models import DryRun
 from fleet.portal import addresses, policy_many
 from fleet.portal.kept import kept
 from fleet.portal.policies import Layer, guard, layer_named, lines_of, put_in_force
 from fleet.portal.rules import Words
 from fleet.portal.scoped_admin import Rows, page, scoped_view
-from fleet.registry.models import PolicyVersion, Target
+from fleet.registry.models import PolicyVersion, Target, Tenant
 
 # The words of fleet/inspections/dryrun.py, and the mark of each.
 WHAT: Final[dict[str, tuple[Words, str]]] = {
@@ -53,7 +53,7 @@ class Line:
 def show(request: HttpRequest, rows: Rows, run_id: int) -> HttpResponse:
     """Show a dry run: how far it is, then what it found."""
     guard(rows)
-    run = rows.get(DryRun, "asked_by", "saved_as", pk=run_id)
+    run = _run(rows, run_id)
     title = _("What this policy would change")
     return page(request, "portal/policies/try.html", title, _context(request, rows, run))
 
@@ -62,7 +62,7 @@ def show(request: HttpRequest, rows: Rows, run_id: int) -> HttpResponse:
 def result(request: HttpRequest, rows: Rows, run_id: int) -> HttpResponse:
     """Answer the page's poll."""
     guard(rows)
-    run = rows.get(DryRun, "asked_by", "saved_as", pk=run_id)
+    run = _run(rows, run_id)
     return render(request, "portal/policies/result.html", _context(request, rows, run))
 
 
@@ -71,7 +71,7 @@ def save(request: HttpRequest, rows: Rows, run_id: int) -> HttpResponse:
     """Put in force what was tried, by POST."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    run = rows.get(DryRun, "asked_by", "saved_as", pk=run_id)
+    run = _run(rows, run_id)
     if not rows.may_edit(PolicyVersion):
         raise PermissionDenied
     if run.saved_as is None:
@@ -103,13 +103,19 @@ def _layer(rows: Rows, run: DryRun) -> Layer | policy_many.Many:
     return layer_named(rows, query)
 
 
+def _run(rows: Rows, run_id: int) -> DryRun:
+    """Find a run without its changes, which are read when they are shown."""
+    runs = rows.of(DryRun).select_related("asked_by", "saved_as").defer("changes")
+    return get_object_or_404(runs, pk=run_id)
+
+
 def _context(request: HttpRequest, rows: Rows, run: DryRun) -> dict[str, Any]:
     layer = _layer(rows, run)
     at = run.started_at or run.asked_at
-    changes = run.changes
+    sums, by_tenant = _totals(rows, run)
+    changes = _Changes(run.pk, sum(count for _word, _mark, count in sums))
     found = Paginator(changes, SHOWN).get_page(request.GET.get("page"))
     targets = _targets(rows, {change[0] for change in found.object_list})
-    sums, by_tenant = _totals(rows, run)
     return {
         "run": run,
         "layer": layer,
@@ -124,6 +130,20 @@ def _context(request: HttpRequest, rows: Rows, run: DryRun) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Changes:
+    """A run's changes as a paginator wants them: how many, and any part of them."""
+
+    run_id: int
+    count_of_all: int
+
+    def __len__(self) -> int:
+        return self.count_of_all
+
+    def __getitem__(self, part: slice) -> list[list[Any]]:
+        return changes_between(self.run_id, part.start, part.stop) if self.count_of_all else []
+
+
 Sums = list[tuple[str, str, int]]
 TenantMoves = list[tuple[str, str, int, int]]
 
@@ -134,8 +154,9 @@ def _totals(rows: Rows, run: DryRun) -> tuple[Sums, TenantMoves]:
         return [], []
 
     def count() -> tuple[Sums, TenantMoves]:
-        targets = _targets(rows, {change[0] for change in run.changes})
-        return _sums(run.changes), _by_tenant(run.changes, targets)
+        moves = moved(run.pk)
+        names = dict(rows.of(Tenant).values_list("pk", "name"))
+        return _sums(moves), _by_tenant(moves, names)
 
     return kept(f"dry-run-{run.pk}", rows.seen, count, TOTALS_KEPT_S)
 
@@ -146,9 +167,11 @@ def _targets(rows: Rows, ids: Iterable[int]) -> dict[int, tuple[str, int, str]]:
     return {pk: (name, tenant_id, tenant) for pk, name, tenant_id, tenant in columns}
 
 
-def _sums(changes: list[Any]) -> Sums:
+def _sums(moves: Iterable[Moved]) -> Sums:
     """Count the moves by kind and severity."""
-    counts = Counter((what, severity) for _target, _rule, what, severity, _short in changes)
+    counts: Counter[tuple[str, str]] = Counter()
+    for one in moves:
+        counts[one.what, one.severity] += one.count
     return [
         (str(words % {"severity": severity}), mark or severity, counts[what, severity])
         for what, (words, mark) in WHAT.items()
@@ -157,15 +180,14 @@ def _sums(changes: list[Any]) -> Sums:
     ]
 
 
-def _by_tenant(changes: list[Any], targets: Mapping[int, tuple[str, int, str]]) -> TenantMoves:
+def _by_tenant(moves: Iterable[Moved], names: Mapping[int, str]) -> TenantMoves:
     """Count what opens (or grows worse) and what goes (or grows milder), per tenant."""
     opens: Counter[tuple[str, int]] = Counter()
     goes: Counter[tuple[str, int]] = Counter()
-    for target_id, _rule, what, _severity, _short in changes:
-        if target_id in targets:
-            _name, tenant_id, tenant = targets[target_id]
-            side = opens if what in ("opens", "worse") else goes
-            side[tenant, tenant_id] += 1
+    for one in moves:
+        if one.tenant_id in names:
+            side = opens if one.what in ("opens", "worse") else goes
+            side[names[one.tenant_id], one.tenant_id] += one.count
     everyone = sorted({*opens, *goes}, key=lambda one: (-opens[one], -goes[one], one))
     return [
         (tenant, addresses.pairs(tenant=pk), opens[tenant, pk], goes[tenant, pk])

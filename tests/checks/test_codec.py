@@ -167,6 +167,15 @@ def test_a_verdict_as_json_leaves_out_what_it_does_not_say():
     }
 
 
+def test_the_same_words_of_what_is_missing_are_held_once():
+    data = {"missing": ["no_permission", "INFO is closed", ""]}
+
+    first, second = decode(Missing, data), decode(Missing, dict(data))
+
+    assert first == Missing("no_permission", "INFO is closed")
+    assert first is second
+
+
 def test_a_missing_redis_comes_back():
     facts = replace(pair_facts(), redis=Missing("depends_on", "x", "redis.reachable"))
 

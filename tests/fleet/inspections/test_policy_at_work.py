@@ -4,7 +4,7 @@ import pytest
 
 from fleet.findings.models import Finding
 from fleet.history.partitions import ensure_day
-from fleet.inspections.dryrun import claim_dry_runs, run_dry
+from fleet.inspections.dryrun import Moved, changes_between, claim_dry_runs, moved, run_dry
 from fleet.inspections.models import DryRun, LatestFacts, PairState
 from fleet.registry.attestations import Claim, attest_targets
 from fleet.registry.policies import FLEET, Level, Subject, save_layer
@@ -102,6 +102,24 @@ def test_a_dry_run_tells_what_would_open_and_writes_nothing_else():
     assert run.error == ""
     assert not Finding.objects.filter(rule_id=HEADROOM).exists()
     assert list(PairState.objects.order_by("pk").values()) == before
+
+
+def test_the_database_counts_and_cuts_what_a_dry_run_found():
+    pairs = [make_pair(**URL), make_pair("Halden Clinics", **URL), make_pair(**URL)]
+    visit(*pairs)
+
+    run = dry(FLEET, {HEADROOM: {"warn_used_ratio": 0.2}})
+
+    assert [changes_between(run.pk, start, start + 2) for start in (0, 2, 4)] == [
+        run.changes[:2],
+        run.changes[2:],
+        [],
+    ]
+    ours, theirs, _ours = [pair.target.tenant_id for pair in pairs]
+    assert sorted(moved(run.pk)) == [
+        Moved(ours, "opens", "warning", 2),
+        Moved(theirs, "opens", "warning", 1),
+    ]
 
 
 def test_a_dry_run_of_one_tenant_leaves_the_others_out():

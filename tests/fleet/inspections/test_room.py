@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from checks.facts import NOT_CONFIGURED
+from checks.probes.pair import PairReading
 from fleet.inspections.judge import Seen
-from fleet.inspections.room import Room
+from fleet.inspections.room import Collection, Room, judged
+from fleet.inspections.space import Space
 from fleet.inspections.terms import terms
 from tests.fleet.visiting import NOW, claimed, make_pairs
 
@@ -71,6 +74,28 @@ def test_a_visit_is_in_hand_until_it_is_recorded(room, gate, dues):
 
     with visited(room, dues[2:], is_slow=True) as third:
         assert third is not None
+
+
+def test_what_is_recorded_is_not_kept_for_a_visit_that_comes_late(late, dues):
+    collection = Collection(2, terms().policies, Space(2), late.put)
+    seen = [
+        judged(
+            due,
+            NOW,
+            PairReading(NOT_CONFIGURED, NOT_CONFIGURED, (), 0.0, due.cadences),
+            collection.policies,
+        )
+        for due in dues[:2]
+    ]
+    collection.add(seen[0])
+
+    assert collection.close(0.0) == seen[:1]
+    assert collection.arrivals == []
+
+    collection.add(seen[1])
+
+    assert late.get_nowait() == (seen[1], collection.space)
+    assert collection.arrivals == []
 
 
 def test_nothing_is_loaded_where_there_is_no_room(room, dues):
