@@ -255,7 +255,7 @@ def _by_name(read_one: Decode) -> Decode:
 def _missing_in(data: JSON, where: str) -> Missing:
     match data:
         case {"missing": [str(reason), str(text), str(rule)]}:
-            return _missing(reason if reason in REASONS else "undetermined", text, rule)  # type: ignore[arg-type]
+            return _missing(reason if reason in REASONS else "undetermined", text, rule)
     raise _unfit(where, data, "a missing fact: reason, text, rule")
 
 

@@ -159,7 +159,7 @@ class Moved(NamedTuple):
     tenant_id: int | None
     what: str
     severity: str
-    count: int
+    findings_count: int
 
 
 def moved(run_id: int) -> list[Moved]:

@@ -113,9 +113,11 @@ def _context(request: HttpRequest, rows: Rows, run: DryRun) -> dict[str, Any]:
     layer = _layer(rows, run)
     at = run.started_at or run.asked_at
     sums, by_tenant = _totals(rows, run)
-    changes = _Changes(run.pk, sum(count for _word, _mark, count in sums))
-    found = Paginator(changes, SHOWN).get_page(request.GET.get("page"))
-    targets = _targets(rows, {change[0] for change in found.object_list})
+    places = range(sum(count for _word, _mark, count in sums))
+    found = Paginator(places, SHOWN).get_page(request.GET.get("page"))
+    shown = list(found.object_list)
+    changes = changes_between(run.pk, shown[0], shown[-1] + 1) if shown else []
+    targets = _targets(rows, {change[0] for change in changes})
     return {
         "run": run,
         "layer": layer,
@@ -125,23 +127,9 @@ def _context(request: HttpRequest, rows: Rows, run: DryRun) -> dict[str, Any]:
         "sums": sums,
         "by_tenant": by_tenant,
         "found": found,
-        "lines": list(_lines(found.object_list, targets)),
+        "lines": list(_lines(changes, targets)),
         "may_edit": rows.may_edit(PolicyVersion),
     }
-
-
-@dataclass(frozen=True)
-class _Changes:
-    """A run's changes as a paginator wants them: how many, and any part of them."""
-
-    run_id: int
-    count_of_all: int
-
-    def __len__(self) -> int:
-        return self.count_of_all
-
-    def __getitem__(self, part: slice) -> list[list[Any]]:
-        return changes_between(self.run_id, part.start, part.stop) if self.count_of_all else []
 
 
 Sums = list[tuple[str, str, int]]
@@ -171,7 +159,7 @@ def _sums(moves: Iterable[Moved]) -> Sums:
     """Count the moves by kind and severity."""
     counts: Counter[tuple[str, str]] = Counter()
     for one in moves:
-        counts[one.what, one.severity] += one.count
+        counts[one.what, one.severity] += one.findings_count
     return [
         (str(words % {"severity": severity}), mark or severity, counts[what, severity])
         for what, (words, mark) in WHAT.items()
@@ -185,9 +173,9 @@ def _by_tenant(moves: Iterable[Moved], names: Mapping[int, str]) -> TenantMoves:
     opens: Counter[tuple[str, int]] = Counter()
     goes: Counter[tuple[str, int]] = Counter()
     for one in moves:
-        if one.tenant_id in names:
+        if one.tenant_id is not None and one.tenant_id in names:
             side = opens if one.what in ("opens", "worse") else goes
-            side[names[one.tenant_id], one.tenant_id] += one.count
+            side[names[one.tenant_id], one.tenant_id] += one.findings_count
     everyone = sorted({*opens, *goes}, key=lambda one: (-opens[one], -goes[one], one))
     return [
         (tenant, addresses.pairs(tenant=pk), opens[tenant, pk], goes[tenant, pk])
