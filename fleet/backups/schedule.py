@@ -1,4 +1,4 @@
-"""Which sources are due, and which zones have work: what dispatch asks every other second."""
+"""Which sources are due, and which zones have work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from fleet.backups.models import BackupJob, BackupSource
-from fleet.registry.arrays import rows_of
 from fleet.registry.models import Target, Zone
 
 WORKER_SEEN: Final = timedelta(seconds=60)
@@ -23,23 +22,18 @@ JOBS: Final = {
     Kind.PULL: BackupJob.Kind.PULL,
 }
 
-WORK: Final = """
-SELECT EXISTS (
+# A source or a drill is due, or a job waits: what inspections/errands.py asks every other second.
+HAS_WORK: Final = f"""EXISTS (
     SELECT FROM backups_backupsource s JOIN registry_target t ON t.id = s.target_id
-    WHERE s.is_enabled AND s.kind = ANY(%b::text[]) AND t.state = 'active'
-        AND (s.next_due_at IS NULL OR s.next_due_at <= %b)
+    WHERE s.is_enabled AND s.kind IN ({", ".join(f"'{kind.value}'" for kind in JOBS)})
+        AND t.state = 'active' AND (s.next_due_at IS NULL OR s.next_due_at <= %(now)s)
 ) OR EXISTS (
     SELECT FROM backups_drillplan p JOIN registry_target t ON t.id = p.target_id
-    WHERE p.is_enabled AND t.state = 'active' AND p.next_due_at <= %b
+    WHERE p.is_enabled AND t.state = 'active' AND p.next_due_at <= %(now)s
 ) OR EXISTS (
-    SELECT FROM backups_backupjob WHERE state = 'waiting' OR state = 'leased' AND lease_until <= %b
-)
-"""
-
-
-def has_work(now: datetime) -> bool:
-    """Tell whether a source or a drill is due, or a job waits. One query: asked every other second."""
-    return bool(rows_of(WORK, [[kind.value for kind in JOBS], now, now, now])[0][0])
+    SELECT FROM backups_backupjob
+    WHERE state = 'waiting' OR state = 'leased' AND lease_until <= %(now)s
+)"""  # noqa: S608  our own words
 
 
 def ask_due(now: datetime) -> int:

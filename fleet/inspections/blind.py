@@ -47,6 +47,12 @@ AGAIN: Final = timedelta(seconds=10)
 NO_PORT: Final = 0
 BLIND: Final = Missing("probe_blind", "the zone's own network is cut off")
 
+# Where none of this is so, SUSPECT finds nothing: it need not be asked.
+HAS_DOUBTS: Final = f"""EXISTS (
+    SELECT FROM findings_finding WHERE rule_id = '{REACHABLE}' AND state = 'pending'
+) OR EXISTS (
+    SELECT FROM registry_zone WHERE suspect_since IS NOT NULL OR blind_since IS NOT NULL
+) OR EXISTS (SELECT FROM registry_worker WHERE blind_since IS NOT NULL)"""  # noqa: S608  our own words
 SUSPECT: Final = """
 WITH silent AS (
     SELECT t.zone_id, count(*) AS silent_count

@@ -27,6 +27,9 @@ CLIMB_S: Final = WITHIN.total_seconds() - 3
 TOLD: Final = 2
 OK: Final = 200
 
+HAS_UNSENT: Final = """EXISTS (
+    SELECT FROM inspections_connectiontest WHERE started_at IS NULL AND expires_at > %(now)s
+)"""
 CLAIM: Final = """
 UPDATE inspections_connectiontest c SET started_at = %s
 FROM registry_zone z

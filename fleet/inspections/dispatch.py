@@ -12,7 +12,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from fleet.inspections.load import Token
-from fleet.inspections.schedule import Claim, claim_due, ensure_schedule, release
+from fleet.inspections.schedule import Claim, claim_due, release
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ def dispatch_due(now: datetime, send: Callable[[Shard], None]) -> int:
 
     Safe at any concurrency. Where a shard cannot be sent, the pairs are due again at once.
     """
-    ensure_schedule(now)
     sent = 0
     while claims := claim_due(now, CLAIMED_AT_ONCE, fill=SHARD):
         if not _send_all(list(shards(claims)), send):

@@ -34,6 +34,10 @@ BATCH: Final = 500
 # After this the page says that the worker was lost; the next try is a new row.
 LOST_AFTER: Final = timedelta(minutes=2)
 SENT_AGAIN_AFTER: Final = timedelta(seconds=30)
+HAS_UNSENT: Final = """EXISTS (
+    SELECT FROM inspections_dryrun WHERE started_at IS NULL AND asked_at > %(lost)s
+        AND (sent_at IS NULL OR sent_at <= %(sent_again)s)
+)"""
 
 What = Literal["opens", "resolves", "withdrawn", "worse", "milder"]
 WORST_FIRST: Final = ("opens", "worse", "milder", "resolves", "withdrawn")

@@ -68,13 +68,17 @@ class Progress(NamedTuple):
 
 
 # By the database itself: thousands may have been imported, and several dispatchers run at once.
+_UNSCHEDULED: Final = """
+FROM registry_pair p JOIN registry_target t ON t.id = p.target_id
+WHERE t.state <> 'archived'
+    AND NOT EXISTS (SELECT FROM inspections_pairschedule n WHERE n.target_id = p.target_id)
+"""
+HAS_UNSCHEDULED: Final = f"EXISTS (SELECT {_UNSCHEDULED})"
 NEW_SCHEDULES: Final = f"""
 INSERT INTO inspections_pairschedule AS s
     (target_id, {_DUE}, next_due_at, claim, claimed_bits, is_slow)
 SELECT p.target_id, {"%(now)s, " * len(VISITED)}%(now)s, 0, 0, false
-FROM registry_pair p JOIN registry_target t ON t.id = p.target_id
-WHERE t.state <> 'archived'
-    AND NOT EXISTS (SELECT FROM inspections_pairschedule n WHERE n.target_id = p.target_id)
+{_UNSCHEDULED}
 ON CONFLICT DO NOTHING
 RETURNING target_id, (SELECT emailengine_url FROM registry_pair p WHERE p.target_id = s.target_id)
 """  # noqa: S608  our own column names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from celery import shared_task
@@ -11,17 +12,18 @@ from celery.signals import celeryd_after_setup, worker_ready, worker_shutdown
 from django.conf import settings
 from django.utils import timezone
 
-from fleet.backups.schedule import has_work
 from fleet.backups.tasks import dispatch_backups
 from fleet.inspections.blind import check_oneself, suspect, workers_of
 from fleet.inspections.clock import advance_findings
 from fleet.inspections.connection_test import claim_tests, run_test
 from fleet.inspections.dispatch import Shard, dispatch_due
 from fleet.inspections.dryrun import claim_dry_runs, run_dry
+from fleet.inspections.errands import errands
 from fleet.inspections.hasten import judge_new_copies
 from fleet.inspections.heartbeat import Heartbeat
 from fleet.inspections.load import Token
 from fleet.inspections.run import inspect, stop_room
+from fleet.inspections.schedule import ensure_schedule
 from fleet.inspections.sooner import bring_sooner
 from fleet.inspections.standing import keep_standing
 from fleet.inspections.unverified import mark_unverified
@@ -47,16 +49,17 @@ def dispatch() -> None:
     """Send what is due to the workers of its zone, wake backups. Any number may run at once."""
     with database_may_fail("dispatch"):
         now = timezone.now()
-        for name in workers_of(suspect(now), now):
-            self_check.apply_async(args=[name], queue=own_queue(name), expires=SELF_CHECK_EXPIRES_S)
+        waits = errands(now)
+        if waits.doubts:
+            send_self_checks(now)
+        if waits.unscheduled:
+            ensure_schedule(now)
         dispatch_due(now, send)
-        for test_id, zone in claim_tests(now):
-            try_connection.apply_async(
-                args=[test_id], queue=f"zone.{zone}.now", expires=TEST_EXPIRES_S
-            )
-        for run_id in claim_dry_runs(now):
-            try_policy.apply_async(args=[run_id], expires=DRY_RUN_EXPIRES_S)
-        if has_work(now):
+        if waits.tests:
+            send_tests(now)
+        if waits.dry_runs:
+            send_dry_runs(now)
+        if waits.backups:
             dispatch_backups.apply_async(expires=BACKUPS_EXPIRES_S)
 
 
@@ -105,6 +108,21 @@ def try_policy(run_id: int) -> None:
     """Work out what a policy change would do. Safe to run twice: the second finds it claimed."""
     with database_may_fail("dry run"):
         run_dry(run_id, timezone.now())
+
+
+def send_self_checks(now: datetime) -> None:
+    for name in workers_of(suspect(now), now):
+        self_check.apply_async(args=[name], queue=own_queue(name), expires=SELF_CHECK_EXPIRES_S)
+
+
+def send_tests(now: datetime) -> None:
+    for test_id, zone in claim_tests(now):
+        try_connection.apply_async(args=[test_id], queue=f"zone.{zone}.now", expires=TEST_EXPIRES_S)
+
+
+def send_dry_runs(now: datetime) -> None:
+    for run_id in claim_dry_runs(now):
+        try_policy.apply_async(args=[run_id], expires=DRY_RUN_EXPIRES_S)
 
 
 def send(shard: Shard) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fleet.backups import schedule
-from fleet.backups.models import BackupJob, DrillPlan
+from fleet.backups.models import BackupJob
 from tests.fleet.backups.sources import make_source
 from tests.fleet.factories import NOW, make_pair, make_worker
 
@@ -83,39 +83,3 @@ def test_zones_with_work_and_a_worker_are_woken():
     assert schedule.zones_with_work(NOW) == []
     BackupJob.objects.update(lease_until=NOW)
     assert schedule.zones_with_work(NOW) == ["eu-1"]
-
-
-def test_backups_are_woken_for_a_source_that_is_due():
-    assert not schedule.has_work(NOW)
-    pair = make_pair()
-    make_source(pair, "heartbeat")
-    make_source(pair, is_enabled=False)
-    make_source(make_pair(state="paused"))
-    assert not schedule.has_work(NOW)
-
-    source = make_source(pair, next_due_at=NOW)
-    assert not schedule.has_work(NOW - SECOND)
-    assert schedule.has_work(NOW)
-    source.next_due_at = None
-    source.save()
-    assert schedule.has_work(NOW)
-
-
-def test_backups_are_woken_for_a_drill_that_is_due():
-    pair = make_pair()
-    DrillPlan.objects.create(target_id=pair.pk, next_due_at=NOW)
-
-    assert [schedule.has_work(at) for at in (NOW - SECOND, NOW)] == [False, True]
-    DrillPlan.objects.update(is_enabled=False)
-    assert not schedule.has_work(NOW)
-
-
-def test_backups_are_woken_for_a_job_that_waits_or_has_lost_its_worker():
-    BackupJob.objects.create(kind="drill", target_id=make_pair().pk, made_at=NOW)
-    found = {}
-    for state in BackupJob.State.values:
-        BackupJob.objects.update(state=state, lease_until=NOW)
-        found[state] = (schedule.has_work(NOW - SECOND), schedule.has_work(NOW))
-
-    woken = {"waiting": (True, True), "leased": (False, True)}
-    assert found == dict.fromkeys(BackupJob.State.values, (False, False)) | woken

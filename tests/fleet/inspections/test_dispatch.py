@@ -4,7 +4,6 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from fleet.inspections.dispatch import SHARD, Shard, dispatch_due, shards
-from fleet.inspections.models import PairSchedule
 from fleet.inspections.schedule import Claim, check_now
 from tests.fleet.visiting import NOW, make_pairs
 
@@ -36,16 +35,6 @@ def test_shards_hold_a_hundred_pairs():
     assert dispatch_due(NOW, sent.append) == 2 * SHARD + 7
     assert sorted(len(shard.claims) for shard in sent) == [7, SHARD, SHARD]
     assert dispatch_due(NOW, sent.append) == 0
-
-
-def test_new_pairs_are_found_without_being_told_of():
-    make_pairs(1)
-    PairSchedule.objects.all().delete()
-    sent: list[Shard] = []
-
-    dispatch_due(NOW, sent.append)
-
-    assert len(sent) == 1
 
 
 def test_without_a_broker_the_pairs_are_due_again_at_once():
