@@ -13,17 +13,17 @@ from fleet.history import partitions
 from fleet.history.again import has_visits
 from fleet.history.models import FleetHour
 from fleet.history.rollup import bounds
-from fleet.inspections.scores import BY_RULE, COUNTS, INSERT
+from fleet.inspections.scores import BY_RULE, COUNTED, COUNTS, INSERT
 from fleet.inspections.standing import FIGURES, HOUR, INSTANT, STANDING
 
-# As it was at the day's last instant: who was registered and watched, their lamps, what was open.
+# As it was at the day's last instant: who was registered and not archived, their lamps, what was open.
 WAS: Final = f"""
 WITH known AS (
     SELECT DISTINCT ON (h.id) h.id, h.tenant_id, h.state, h.history_type
     FROM registry_historicaltarget h WHERE h.history_date <= %(at)s
     ORDER BY h.id, h.history_date DESC, h.history_id DESC
 ), members AS (
-    SELECT id, tenant_id FROM known WHERE state = 'active' AND history_type <> '-'
+    SELECT id, tenant_id FROM known WHERE {COUNTED} AND history_type <> '-'
 ), was_open AS (
     {OPEN_AT}
 )

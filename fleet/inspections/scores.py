@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+# Whom every share counts: pausing a pair that fails must raise no score. Archiving takes it out.
+COUNTED: Final = "state <> 'archived'"
 STATES: Final = ("compliant", "at_risk", "non_compliant", "unverified")
 COUNTS: Final = (
     "pairs_count",

@@ -11,7 +11,7 @@ from django.db.models import Max
 from fleet.findings.past import OPEN_AT
 from fleet.history import partitions
 from fleet.history.models import FleetHour, ScoreDay
-from fleet.inspections.scores import BY_RULE, COUNTS, COVERAGE, INSERT
+from fleet.inspections.scores import BY_RULE, COUNTED, COUNTS, COVERAGE, INSERT
 
 # What was not written this soon after midnight is a gap: lamps of noon say nothing of yesterday.
 WITHIN: Final = timedelta(hours=6)
@@ -22,7 +22,7 @@ CATCH_UP: Final = timedelta(days=3)
 STANDING: Final = 7_305_104  # an advisory lock key
 
 # Without its waivers a pair is as bad as its worst open requirement; PairState counts with them.
-RAW: Final = """
+RAW: Final = f"""
 WITH standing AS (
     SELECT s.*, t.tenant_id,
         (SELECT sum(one) FROM unnest(s.conclusive_counts) AS one) AS conclusive_count,
@@ -32,7 +32,7 @@ WITH standing AS (
              WHEN s.compliance = 'non_compliant' THEN s.compliance
              ELSE 'at_risk' END AS raw_compliance
     FROM inspections_pairstate s
-    JOIN registry_target t ON t.id = s.target_id AND t.state = 'active'
+    JOIN registry_target t ON t.id = s.target_id AND t.{COUNTED}
     LEFT JOIN (
         SELECT target_id, max(CASE severity WHEN 'critical' THEN 2 ELSE 1 END) AS worst
         FROM findings_finding
@@ -40,10 +40,10 @@ WITH standing AS (
         GROUP BY target_id
     ) f ON f.target_id = s.target_id
 )
-"""
+"""  # noqa: S608  our own words
 SCORES: Final = f"""
 {RAW}, members AS (
-    SELECT id, tenant_id FROM registry_target WHERE state = 'active'
+    SELECT id, tenant_id FROM registry_target WHERE {COUNTED}
 ), open_findings AS (
     SELECT target_id, rule_id, severity, waiver_id IS NOT NULL AS is_waived
     FROM findings_finding WHERE state = 'open' AND severity <> 'info'
@@ -53,13 +53,13 @@ ON CONFLICT (tenant_id, day) DO UPDATE SET {
     ", ".join(f"{name} = excluded.{name}" for name in (*COUNTS, *COVERAGE))
 }
 """  # noqa: S608  our own names
-# Whose last pair has left or is paused since the last run has no score of this day.
-GONE: Final = """
+# Whose last pair has left since the last run has no score of this day.
+GONE: Final = f"""
 DELETE FROM history_scoreday d WHERE d.day = %(day)s AND NOT EXISTS (
     SELECT FROM registry_target t
-    WHERE t.state = 'active' AND (d.tenant_id IS NULL OR t.tenant_id = d.tenant_id)
+    WHERE t.{COUNTED} AND (d.tenant_id IS NULL OR t.tenant_id = d.tenant_id)
 )
-"""
+"""  # noqa: S608  our own words
 TARGETS: Final = f"""
 {RAW}
 INSERT INTO history_complianceday

@@ -29,7 +29,7 @@ WITH seen AS (
     LEFT JOIN seen ON seen.zone_id = t.zone_id
     LEFT JOIN unnest(%(engines)s::text[], %(engines_every_s)s::int[]) AS e(engine, every_s)
         ON e.engine = p.engine
-    WHERE t.state = 'active'
+    WHERE t.state <> 'archived'
       AND coalesce(p.checked_at, t.created_at) < %(now)s
           - CASE WHEN seen.zone_id IS NULL THEN 1 ELSE %(times)s END
             * greatest(coalesce(e.every_s, %(every_s)s), 60) * interval '1 second'
@@ -52,7 +52,7 @@ def mark_unverified(now: datetime) -> int:
     """Take the green off pairs that nobody looks at; returns how many changed.
 
     no_worker: due, and no worker was seen in their zone for a minute. stale: three intervals went
-    by without a visit. Open findings stay, for only a pass resolves; the next visit ends it.
+    by without a visit, paused ones too. Open findings stay, for only a pass resolves; the next visit ends it.
     """
     engines = terms().engines
     before = list(product(Compliance, Health))

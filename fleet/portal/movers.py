@@ -140,7 +140,7 @@ class Movers:
 def movers(rows: Rows, tenant: Tenant | None, now: datetime, span: Span = WEEK) -> Movers:
     """Compare with then. Four queries: counts, states, lamps then, scores of the two days."""
     then = now - span.back
-    states = rows.of(PairState).filter(target__state=Target.State.ACTIVE)
+    states = rows.of(PairState).exclude(target__state=Target.State.ARCHIVED)
     if tenant is not None:
         states = states.filter(target__tenant=tenant)
     counts = states.aggregate(

@@ -89,9 +89,14 @@ class Line:
     stood: Stood
 
     @property
-    def is_watched(self) -> bool:
-        """Tell whether it was checked at all."""
-        return self.known.state == Target.State.ACTIVE
+    def is_counted(self) -> bool:
+        """Tell whether it counts in shares; a paused one does, as it was read last."""
+        return self.known.state != Target.State.ARCHIVED
+
+    @property
+    def is_paused(self) -> bool:
+        """Tell whether nobody looked at it then."""
+        return self.known.state == Target.State.PAUSED
 
     @property
     def findings(self) -> list[Finding]:
@@ -112,17 +117,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Told:
-    """All that was asked for: lines of the pairs that were watched, the worst first."""
+    """All that was asked for: lines of the pairs that count, the worst first."""
 
     at: datetime
     lines: list[Line]
-    unwatched: list[Line]
+    archived: list[Line]
     hidden_count: int
     idle_since: datetime | None  # the portal visited nobody from then on until that instant
 
     @property
     def pairs_count(self) -> int:
-        """How many were watched."""
+        """How many count."""
         return len(self.lines)
 
     @property
@@ -172,7 +177,7 @@ def show(request: HttpRequest, rows: Rows) -> HttpResponse:
 
 
 def _as_csv(told: Told) -> HttpResponse:
-    """Answer with a line for each pair that was watched, and all that was open on it."""
+    """Answer with a line for each pair that counts, and all that was open on it."""
     answer = HttpResponse(content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{told.at:%Y-%m-%dT%H%MZ}.csv"'
     writer = csv.writer(answer)
@@ -229,8 +234,8 @@ def _told(rows: Rows, at: datetime, target: Target | None, tenant: Tenant | None
     lines = sorted((Line(pk, was, stood[pk]) for pk, was in known.items()), key=_worst_first)
     return Told(
         at,
-        [line for line in lines if line.is_watched],
-        [line for line in lines if not line.is_watched],
+        [line for line in lines if line.is_counted],
+        [line for line in lines if not line.is_counted],
         hidden,
         idle_since(at, timezone.now()),
     )

@@ -107,12 +107,13 @@ def test_everything_of_a_day_comes_from_the_record() -> None:
         good.pk: ("compliant", "compliant"),
         bad.pk: ("non_compliant", "non_compliant"),
         waived.pk: ("compliant", "non_compliant"),
+        paused.pk: ("compliant", "compliant"),
         other.pk: ("compliant", "compliant"),
     }
     assert (rows[bad.pk].critical_count, rows[waived.pk].waived_count) == (1, 1)
-    assert score("Northwind Mail") == (3, 2, 1, 1, {rule: [1, 0, 1]})
+    assert score("Northwind Mail") == (4, 3, 1, 2, {rule: [1, 0, 1]})
     assert score("Fabrikam") == (1, 1, 0, 1, {})
-    assert score() == (4, 3, 1, 2, {rule: [1, 0, 1]})
+    assert score() == (5, 4, 1, 3, {rule: [1, 0, 1]})
     hour = FleetHour.objects.get()
     assert (hour.at, hour.visits_count, hour.open_findings) == (NOON, 6, {"redis": [1, 0]})
     assert VisitDay.objects.count() == VisitHour.objects.count() == 6

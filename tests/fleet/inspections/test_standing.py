@@ -119,16 +119,22 @@ def test_the_last_run_of_a_day_is_the_days() -> None:
     assert score(None, NIGHT.date()) == (1, 0, 1, 0, 0, 0)
 
 
-@pytest.mark.parametrize("state", ["paused", "archived"])
-def test_a_tenant_whose_last_pair_left_has_no_score_of_the_day(state: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "scored", "fleet"),
+    [("paused", 1, (2, 1, 0, 1, 0, 1)), ("archived", 0, (1, 1, 0, 0, 0, 1))],
+)
+def test_a_tenant_whose_last_pair_was_archived_has_no_score_of_the_day(
+    state: str, scored: int, fleet: tuple[int, ...]
+) -> None:
     left = pair("non_compliant")
     pair("compliant", "Fabrikam")
     keep_standing(EVENING)
     Target.objects.filter(pk=left.pk).update(state=state)
     keep_standing(EVENING + timedelta(minutes=4))
 
-    assert not ScoreDay.objects.filter(tenant=left.target.tenant).exists()
-    assert score("Fabrikam") == score(None) == (1, 1, 0, 0, 0, 1)
+    assert ScoreDay.objects.filter(tenant=left.target.tenant).count() == scored
+    assert score("Fabrikam") == (1, 1, 0, 0, 0, 1)
+    assert score(None) == fleet
 
 
 def test_a_fleet_whose_last_pair_left_has_no_score_of_the_day() -> None:

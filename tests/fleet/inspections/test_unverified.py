@@ -90,10 +90,11 @@ def test_what_is_wrong_stays_wrong(before, after):
     assert lamps() == after
 
 
-@pytest.mark.parametrize("state", ["paused", "archived"])
-def test_pairs_that_are_not_to_be_checked_are_left_alone(state):
+@pytest.mark.parametrize(("state", "changed"), [("paused", 1), ("archived", 0)])
+def test_no_green_lamp_stays_lit_over_a_paused_pair(state, changed):
     make_pairs(1)
     checked()
     Target.objects.update(state=state)
 
-    assert mark_unverified(NOW + 10 * MINUTE) == 0
+    assert mark_unverified(NOW + 10 * MINUTE) == changed
+    assert mark_unverified(NOW + 11 * MINUTE) == 0

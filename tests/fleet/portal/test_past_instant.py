@@ -88,7 +88,7 @@ def test_a_tenant_then_worst_first(operator, django_assert_max_num_queries):
     assert "waived then" in text
 
 
-def test_paused_pairs_and_those_that_moved_tenants_are_told_apart(client):
+def test_paused_pairs_count_and_those_that_moved_tenants_are_told_apart(client):
     now = timezone.now()
     kept, paused, gone = (registered(name) for name in ("kept", "paused", "gone"))
     for target, changes in ((paused, {"state": "paused"}), (gone, {"tenant": make_tenant("Z")})):
@@ -102,8 +102,10 @@ def test_paused_pairs_and_those_that_moved_tenants_are_told_apart(client):
 
     told = client.get(URL, {"at": typed(7), "tenant": kept.target.tenant_id}).context["told"]
 
-    assert [one.known.name for one in told.lines] == ["kept"]
-    assert [one.known.name for one in told.unwatched] == ["paused"]
+    assert [(one.known.name, one.is_paused) for one in told.lines] == [
+        ("kept", False),
+        ("paused", True),
+    ]
     assert told.hidden_count == 1
 
 
@@ -162,7 +164,7 @@ def test_before_it_was_registered_nothing_is_told(operator):
 
     text = operator.get(URL, {"at": typed(7), "pair": pair.pk}).content.decode()
 
-    assert "No pair was checked then." in text
+    assert "No pair was registered then." in text
 
 
 def watched(hours_ago: int) -> None:

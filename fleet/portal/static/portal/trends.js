@@ -204,7 +204,7 @@
       padding: [10, 24, 0, 0],
       scales: { x: { time: true, range: whole(chart, data) }, y: { range: [chart.starts_at, topOf(chart)] } },
       axes: [
-        { ...axis, grid: { show: false }, size: 26, gap: 4, space: 90, values: timesIn },
+        { ...axis, grid: { show: false }, size: 26, gap: 4, space: width < 500 ? 64 : 90, values: timesIn },
         { ...axis, size: 58, space: 34, ...(chart.unit === "" && { incrs: WHOLE }), values: (_plot, ticks) => ticks.map((tick) => write(tick, chart.unit)) },
       ],
       series: [{}, ...chart.series.map((one, place) => ({
