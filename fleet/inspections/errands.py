@@ -1,7 +1,7 @@
-"""What waits for dispatch beside pairs that are due: one question, asked every other second.
+"""What waits for dispatch: one question, asked every other second.
 
 What sees to it asks once more, with its locks, and decides; but on most ticks there is nothing, and
-five statements of their own would cost half a tick.
+six statements of their own would cost more than half a tick.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 from fleet.backups.schedule import HAS_WORK
 from fleet.inspections import connection_test, dryrun
 from fleet.inspections.blind import HAS_DOUBTS
-from fleet.inspections.schedule import HAS_UNSCHEDULED
+from fleet.inspections.schedule import HAS_DUE, HAS_UNSCHEDULED
 from fleet.registry.arrays import rows_of
 
 
 class Errands(NamedTuple):
-    """Is there any? doubts: a zone or worker to check itself · unscheduled: pairs never seen before."""
+    """Is there any? due: pairs · doubts: a zone or worker to check itself · unscheduled: new pairs."""
 
+    due: bool
     doubts: bool
     unscheduled: bool
     tests: bool
@@ -27,7 +28,7 @@ class Errands(NamedTuple):
 
 
 ASK: Final = (
-    f"SELECT {HAS_DOUBTS}, {HAS_UNSCHEDULED},"
+    f"SELECT {HAS_DUE}, {HAS_DOUBTS}, {HAS_UNSCHEDULED},"
     f" {connection_test.HAS_UNSENT}, {dryrun.HAS_UNSENT}, {HAS_WORK}"
 )
 

@@ -23,6 +23,8 @@ WORKER_SEEN: Final = timedelta(seconds=60)
 RIDES_ALONG: Final = timedelta(seconds=5)
 EARLY_RATIO: Final = 0.1
 STATES_AT_ONCE: Final = 1000
+TICK_S: Final = 2.0  # of the timetable (fleet/celery.py)
+LOST_EVERY_S: Final = 10.0
 _DUE: Final = ", ".join(f"{cadence.value}_due_at" for cadence in VISITED)
 
 
@@ -118,6 +120,12 @@ _IS_DUE: Final = """CASE WHEN p.recorded_claim = s.claim THEN s.next_due_at <= %
 _IS_SOON_DUE: Final = f"""(({_IS_DUE}) OR p.recorded_claim = s.claim AND p.pending_count = 0
                AND s.next_due_at <= %(early)s)"""
 _IS_OUT: Final = "p.recorded_claim < s.claim AND coalesce(s.lease_until > %(now)s, false)"
+# What CLAIM would find by these signs, which one narrow table tells. It reads every pair's state, and
+# most ticks of a small fleet have nothing for it; a claim lost with its worker shows by that alone.
+HAS_DUE: Final = """EXISTS (
+    SELECT FROM inspections_pairschedule s JOIN registry_target t ON t.id = s.target_id
+    WHERE t.state = 'active' AND (s.next_due_at <= %(now)s OR s.lease_until IS NULL)
+)"""
 CLAIM: Final = f"""
 WITH workers AS (
     SELECT zone_id, count(*) AS workers_count FROM registry_worker
@@ -205,6 +213,11 @@ def _shortest() -> timedelta:
 
 def _every_ms(engine: str) -> list[int]:
     return [terms().interval_s(cadence, engine) * 1000 for cadence in VISITED]
+
+
+def may_be_lost(now: datetime) -> bool:
+    """Say whether it is time to look for claims that a lost worker held: on one tick in ten seconds."""
+    return now.timestamp() % LOST_EVERY_S < TICK_S
 
 
 def claim_pair(target_id: int, now: datetime) -> int:

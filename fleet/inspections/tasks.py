@@ -23,7 +23,7 @@ from fleet.inspections.hasten import judge_new_copies
 from fleet.inspections.heartbeat import Heartbeat
 from fleet.inspections.load import Token
 from fleet.inspections.run import inspect, stop_room
-from fleet.inspections.schedule import ensure_schedule
+from fleet.inspections.schedule import ensure_schedule, may_be_lost
 from fleet.inspections.sooner import bring_sooner
 from fleet.inspections.standing import keep_standing
 from fleet.inspections.unverified import mark_unverified
@@ -54,7 +54,8 @@ def dispatch() -> None:
             send_self_checks(now)
         if waits.unscheduled:
             ensure_schedule(now)
-        dispatch_due(now, send)
+        if waits.due or waits.unscheduled or may_be_lost(now):
+            dispatch_due(now, send)
         if waits.tests:
             send_tests(now)
         if waits.dry_runs:

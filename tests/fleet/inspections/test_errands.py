@@ -1,4 +1,4 @@
-"""What waits beside due pairs is found by one question, and just when who sees to it finds some too."""
+"""What waits is found by one question, and just when who sees to it finds some too."""
 
 from datetime import timedelta
 
@@ -11,22 +11,24 @@ from fleet.inspections.connection_test import claim_tests
 from fleet.inspections.dryrun import LOST_AFTER, SENT_AGAIN_AFTER, claim_dry_runs
 from fleet.inspections.errands import Errands, errands
 from fleet.inspections.models import ConnectionTest, DryRun, PairSchedule
-from fleet.inspections.schedule import ensure_schedule
+from fleet.inspections.schedule import check_now, ensure_schedule, may_be_lost, release
 from fleet.registry.models import Target, Worker, Zone
 from tests.fleet.backups.sources import make_source
 from tests.fleet.factories import make_finding, make_pair, make_zone
-from tests.fleet.visiting import NOW, seen
+from tests.fleet.visiting import NOW, claimed, visit
 
 pytestmark = pytest.mark.django_db
-SECOND = timedelta(seconds=1)
-NOTHING = Errands(doubts=False, unscheduled=False, tests=False, dry_runs=False, backups=False)
+SECOND, MILLISECOND = timedelta(seconds=1), timedelta(milliseconds=1)
+NOTHING = Errands(
+    due=False, doubts=False, unscheduled=False, tests=False, dry_runs=False, backups=False
+)
 
 
 def pairs(count):
-    """Register pairs without any source of backups, in a zone with a worker."""
+    """Register pairs without any source of backups, in a zone with a worker, and visit them."""
     made = [make_pair() for _ in range(count)]
     ensure_schedule(NOW)
-    seen(NOW)
+    visit(NOW)
     return made
 
 
@@ -34,6 +36,33 @@ def test_where_all_is_well_nothing_waits():
     pairs(2)
 
     assert errands(NOW) == NOTHING
+
+
+def test_a_pair_waits_from_its_instant_until_it_is_claimed():
+    pair = pairs(1)[0]
+    due_at = PairSchedule.objects.get().next_due_at
+    soon = due_at - MILLISECOND
+
+    assert [errands(at).due for at in (soon, due_at)] == [False, True]
+    Target.objects.update(state="paused")
+    assert not errands(due_at).due
+    Target.objects.update(state="active")
+    (claim,) = claimed(due_at)
+    assert not errands(due_at).due
+    release([(pair.pk, claim.claim)])
+    assert errands(due_at).due
+    claimed(due_at)
+    check_now([pair.pk], soon)
+    assert errands(soon).due
+
+
+def test_every_ten_seconds_a_tick_looks_for_claims_that_a_worker_lost():
+    lost_at = NOW.replace(second=20)
+    offsets = (-MILLISECOND, timedelta(), timedelta(seconds=1.999), timedelta(seconds=2))
+
+    assert [may_be_lost(lost_at + offset) for offset in offsets] == [False, True, True, False]
+    ticks = [lost_at + timedelta(seconds=2 * n + 0.7) for n in range(30)]
+    assert sum(map(may_be_lost, ticks)) == 6
 
 
 @pytest.mark.parametrize(
@@ -72,7 +101,6 @@ def test_new_pairs_are_found_without_being_told_of():
     pairs(1)
     PairSchedule.objects.all().delete()
     assert errands(NOW) == NOTHING._replace(unscheduled=True)
-
     Target.objects.update(state="archived")
     assert errands(NOW) == NOTHING
     Target.objects.update(state="paused")
