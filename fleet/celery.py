@@ -27,9 +27,7 @@ class Timetable(PersistentScheduler):
         for entry in ahead:
             entry.last_run_at = now
         if ahead:
-            self._heap = (
-                None  # it holds instants by the former clock; made anew where it is missing
-            )
+            self._heap = None  # of instants by the former clock; it is made anew
         wait_s: float = super().tick(*args, **kwargs)
         return wait_s
 

@@ -24,9 +24,7 @@ class Series:
     points: Points
     band: Band = field(default_factory=list)
     tone: str = ""  # a severity, where the line is of one
-    pace_s: float = (
-        0  # how long it may be without a reading, where that is longer than its chart may
-    )
+    pace_s: float = 0  # without a reading for so long: a gap; where longer than its chart's
     is_old: bool = False  # nothing was read since its newest value, though it was due
 
     @property

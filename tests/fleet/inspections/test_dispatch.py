@@ -28,7 +28,7 @@ def test_claims_are_sorted_by_zone_and_by_who_waits_for_them():
     }
 
 
-def test_shards_hold_a_hundred_pairs():
+def test_shards_hold_two_hundred_pairs():
     make_pairs(2 * SHARD + 7)
     sent: list[Shard] = []
 
