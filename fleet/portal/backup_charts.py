@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
+from itertools import pairwise
 from math import inf
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +13,7 @@ from django.utils.translation import gettext as _
 from checks.policy import Policy
 from checks.render import duration, size
 from checks.rule import Severity
+from fleet.history.trend import Pace
 from fleet.portal.chart import Chart, Points, Series, Write
 from fleet.portal.charts import unit_of
 
@@ -38,24 +40,30 @@ class Kept(NamedTuple):
 
 
 def charts(
-    copies: Sequence[Copied], sources: set[Kept], policy: Policy, edges: tuple[float, float]
+    copies: Sequence[Copied],
+    sources: set[Kept],
+    policy: Policy,
+    edges: tuple[float, float],
+    pace: Pace,
 ) -> list[Chart]:
-    """Draw age and size over a time; copies of before tell how old the newest was when it began."""
-    return [_age(copies, sources, policy, edges), _size(copies, edges)]
+    """Draw age and size over a time; copies of before tell how old the newest was when it began.
 
-
-def _age(
-    copies: Sequence[Copied], sources: set[Kept], policy: Policy, edges: tuple[float, float]
-) -> Chart:
+    By days each has its greatest age: hundreds of teeth would be a block of ink.
+    """
     points = ages(copies, *edges)
+    title = _("Age of the last good backup")
+    if pace is Pace.DAY:
+        points, title = greatest(points), _("Age of the last good backup, each day's greatest")
+    return [_age(title, points, sources, policy), _size(copies, edges)]
+
+
+def _age(title: str, points: Points, sources: set[Kept], policy: Policy) -> Chart:
     oldest_s = max((value for _at, value in points if value is not None), default=0.0)
     unit, seconds = ("d", DAY_S) if oldest_s >= LONG_S else ("h", HOUR_S)
     write: Write = lambda value: duration(value * seconds)  # noqa: E731  the unit of the axis
     line = Series(_("age"), points).scaled(1 / seconds)
     limits = tuple((value / seconds, how) for value, how in _limits(sources, policy))
-    return Chart(
-        "backup-age", _("Age of the last good backup"), unit, write, (line,), limits, RULES
-    )
+    return Chart("backup-age", title, unit, write, (line,), limits, RULES)
 
 
 def ages(copies: Sequence[Copied], since: float, until: float) -> Points:
@@ -73,6 +81,22 @@ def ages(copies: Sequence[Copied], since: float, until: float) -> Points:
         points += [] if points else [(since, since - newest)]
         points.append((until, until - newest))
     return points
+
+
+def greatest(points: Points) -> Points:
+    """Give the greatest age of each day (UTC) at its first instant, and the last point as it is.
+
+    Between two points an age grows by the second. None: for a part of that day no copy lay there.
+    """
+    most: dict[float, float] = {}
+    for (at, value), (until, _value) in pairwise(points):
+        day = at // DAY_S * DAY_S
+        while day < until:
+            reached = inf if value is None else value + min(until, day + DAY_S) - at
+            most[day] = max(most.get(day, 0.0), reached)
+            day += DAY_S
+    days = [(day, None if value == inf else value) for day, value in most.items()]
+    return [*days, *points[-1:]]
 
 
 def _newest(copies: Sequence[Copied]) -> Iterator[tuple[float, float | None]]:

@@ -114,7 +114,7 @@ def _shown(request: HttpRequest, rows: Rows, target_id: int) -> Shown:
         chosen,
         since,
         until,
-        [*charts(read, policy), *_backups(rows, pair, policy, since, until)],
+        [*charts(read, policy), *_backups(rows, pair, policy, chosen.pace, since, until)],
         events(rows, pair.target, course, since, until),
     )
 
@@ -166,7 +166,7 @@ def _read(
 
 
 def _backups(
-    rows: Rows, pair: Pair, policy: Policy, since: datetime, until: datetime
+    rows: Rows, pair: Pair, policy: Policy, pace: Pace, since: datetime, until: datetime
 ) -> list[Chart]:
     """Draw the copies of a time, and the last that lay there when it began; none at all: no chart."""
     good = rows.of(Artefact).filter(source__target=pair.pk, state__in=GOOD)
@@ -196,7 +196,8 @@ def _backups(
         if stored_at is not None
     ]
     sources = {Kept(*row[-2:]) for row in found}
-    return backup_charts(copies, sources, policy, (since.timestamp(), until.timestamp()))
+    edges = (since.timestamp(), until.timestamp())
+    return backup_charts(copies, sources, policy, edges, pace)
 
 
 def _begin(shown: Shown) -> float:

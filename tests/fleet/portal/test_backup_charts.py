@@ -7,7 +7,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from fleet.backups.models import Artefact, BackupSource
-from fleet.portal.backup_charts import Copied, ages
+from fleet.portal.backup_charts import DAY_S, Copied, ages, greatest
 from fleet.portal.charts import unit_of
 from tests.fleet.backups.sources import make_artefact, make_source
 from tests.fleet.factories import make_pair, make_person
@@ -37,6 +37,32 @@ HOUR = timedelta(hours=1)
 )
 def test_ages(copies, points):
     assert ages(copies, 100, 200) == points
+
+
+@pytest.mark.parametrize(
+    ("points", "days"),
+    [
+        ([], []),
+        ([(DAY_S, 50)], [(DAY_S, 50)]),
+        # A copy at noon of each day: the age is greatest just before it.
+        (
+            [(0, 40_000), (43_199, 83_199), (43_200, 60), (129_599, 86_459), (129_600, 60)],
+            [(0, 83_200), (DAY_S, 86_460), (129_600, 60)],
+        ),
+        # No copy for two days: it grows until the end of each.
+        (
+            [(DAY_S - 10, 5), (2 * DAY_S + 10, DAY_S + 25)],
+            [(0, 15), (DAY_S, DAY_S + 15), (2 * DAY_S, DAY_S + 25), (2 * DAY_S + 10, DAY_S + 25)],
+        ),
+        # The only copy goes for an hour: that day has no age.
+        (
+            [(0, 10), (99, 109), (100, None), (3700, 60), (DAY_S + 1, 82_761)],
+            [(0, None), (DAY_S, 82_761), (DAY_S + 1, 82_761)],
+        ),
+    ],
+)
+def test_by_days_each_has_its_greatest_age(points, days):
+    assert greatest(points) == days
 
 
 @pytest.mark.parametrize(
