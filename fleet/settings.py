@@ -61,16 +61,22 @@ if not 10 <= SHARD_PAIRS <= 1000:
     raise ImproperlyConfigured(f"SHARD_PAIRS is {SHARD_PAIRS}: it may be 10 to 1000.")
 
 WEB_POOL: bool = env.bool("WEB_POOL", default=False)  # the web process pools its connections
+# A streaming replica that web processes read charts from; unset: from DATABASE_URL as all else.
+REPLICA_URL: str = env.str("REPLICA_URL", default="")
 DATABASES = {"default": env.db_url("DATABASE_URL")}
-DATABASES["default"]["CONN_MAX_AGE"] = 0 if WEB_POOL else 600
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = not WEB_POOL
-if WEB_POOL:
-    # Beside what the URL's query set (host=, sslmode=).
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
-        "min_size": 1,
-        "max_size": 8,  # a connection for each of the web process's threads
-        "timeout": 10,
-    }
+if WEB_POOL and REPLICA_URL:
+    DATABASES["replica"] = environ.Env.db_url_config(REPLICA_URL)
+    DATABASE_ROUTERS = ["fleet.history.replica.ChartsFromReplica"]
+for _database in DATABASES.values():
+    _database["CONN_MAX_AGE"] = 0 if WEB_POOL else 600
+    _database["CONN_HEALTH_CHECKS"] = not WEB_POOL
+    if WEB_POOL:
+        # Beside what the URL's query set (host=, sslmode=).
+        _database.setdefault("OPTIONS", {})["pool"] = {
+            "min_size": 1,
+            "max_size": 8,  # a connection for each of the web process's threads
+            "timeout": 10,
+        }
 BROKER_URL: str = env.str("BROKER_URL", default="redis://127.0.0.1:6379/0")
 
 # Called after each good cycle, so that somebody outside notices when the portal falls silent.

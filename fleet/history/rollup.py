@@ -11,6 +11,7 @@ from django.db import connection, transaction
 
 from fleet.history import partitions
 from fleet.history.models import RolledDay, RolledHour, VisitHour
+from fleet.history.replica import reader
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +196,7 @@ def roll_day(day: date, now: datetime) -> bool:
 
 def written_until() -> tuple[datetime | None, datetime | None]:
     """Give the instants before which all days, and all hours, are written; None: none is. One query."""
-    with connection.cursor() as cursor:
+    with reader().cursor() as cursor:
         cursor.execute(
             "SELECT (SELECT max(day) FROM history_rolledday), (SELECT max(at) FROM history_rolledhour)"
         )
@@ -223,7 +224,7 @@ def live_days(
 
 
 def _rows(query: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with reader().cursor() as cursor:
         cursor.execute(f"{query} ORDER BY at", params)
         return list(cursor.fetchall())
 
