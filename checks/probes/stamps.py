@@ -38,7 +38,7 @@ class TcpInfo:
 
 def ask_for_stamps(sock: socket.socket) -> bool:
     """Have the kernel stamp what this socket receives; False where it cannot."""
-    if not _keeper():
+    if not _kept_on():
         return False
     sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     return True
@@ -66,17 +66,17 @@ def tcp_info(sock: socket.socket) -> TcpInfo | None:
 
 
 @cache
-def _keeper() -> socket.socket | None:
+def _kept_on() -> bool:
     """Keep stamping on for the process: the kernel starts it late, after the first asks."""
     if platform.system() != "Linux":
-        return None
-    keeper = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        keeper.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    except OSError:
-        keeper.close()
-        return None
-    return keeper
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as keeper:
+        try:
+            keeper.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        except OSError:
+            return False
+        keeper.detach()  # open for as long as the process lives, and nobody's to close
+    return True
 
 
 class Sample(NamedTuple):
