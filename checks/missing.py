@@ -36,6 +36,7 @@ Reason = Literal[
     "depends_on",
     "undetermined",
     "stale",
+    "paused",
 ]
 REASONS: frozenset[str] = frozenset(get_args(Reason))
 

@@ -35,13 +35,13 @@ from fleet.inspections.cadences import ALL_BITS, from_bits
 from fleet.inspections.neighbours import neighbourhood
 from fleet.inspections.schedule import LEASE
 from fleet.inspections.targets import Columns, Reach, reach
+from fleet.inspections.unverified import OUT_OF_SIGHT
 from fleet.registry.arrays import rows_of
 from fleet.registry.attested import attested
 
 Token = tuple[int, int, int]  # target id, claim number, cadence bits: what a message carries
 EMAILENGINE_URL: Final = [one.name for one in fields(Columns)].index("emailengine_url")
 SENTINELS: Final = [one.name for one in fields(Columns)].index("sentinel_addresses")
-OUT_OF_SIGHT: Final = ("no_worker", "stale", "probe_blind")
 _FIRST_VISIT: Final = Missing("first_visit", "this is the first visit")
 _NO_STATS: Final = Missing("first_visit", "stats have not been read yet")
 _NO_PULL: Final = Missing("not_applicable", "we pulled no copy of it")

@@ -16,14 +16,18 @@ from checks.rule import Cadence
 from fleet.inspections.schedule import WORKER_SEEN
 from fleet.inspections.terms import terms
 
+# Reasons that stand for every rule of a pair at once: nobody looks at it, or nobody can.
+OUT_OF_SIGHT: Final = frozenset({"no_worker", "stale", "paused", "probe_blind"})
+
 # A row that a recording holds is skipped: it is being checked, and nobody waits for anybody.
 UNVERIFY: Final = """
 WITH seen AS (
     SELECT DISTINCT zone_id FROM registry_worker WHERE last_seen_at > %(seen)s
 ), late AS (
     SELECT p.target_id,
-        CASE WHEN seen.zone_id IS NULL THEN %(no_worker)s ELSE %(stale)s END::jsonb
-            -> p.is_redis_only::int AS core_unknown
+        CASE WHEN t.state = 'paused' THEN %(paused)s
+            WHEN seen.zone_id IS NULL THEN %(no_worker)s
+            ELSE %(stale)s END::jsonb -> p.is_redis_only::int AS core_unknown
     FROM inspections_pairstate p
     JOIN registry_target t ON t.id = p.target_id
     LEFT JOIN seen ON seen.zone_id = t.zone_id
@@ -31,7 +35,7 @@ WITH seen AS (
         ON e.engine = p.engine
     WHERE t.state <> 'archived'
       AND coalesce(p.checked_at, t.created_at) < %(now)s
-          - CASE WHEN seen.zone_id IS NULL THEN 1 ELSE %(times)s END
+          - CASE WHEN seen.zone_id IS NULL AND t.state <> 'paused' THEN 1 ELSE %(times)s END
             * greatest(coalesce(e.every_s, %(every_s)s), 60) * interval '1 second'
     ORDER BY p.target_id
     FOR UPDATE OF p SKIP LOCKED
@@ -52,7 +56,8 @@ def mark_unverified(now: datetime) -> int:
     """Take the green off pairs that nobody looks at; returns how many changed.
 
     no_worker: due, and no worker was seen in their zone for a minute. stale: three intervals went
-    by without a visit, paused ones too. Open findings stay, for only a pass resolves; the next visit ends it.
+    by without a visit. paused: they did, and checking is paused. Open findings stay, for only a
+    pass resolves; the next visit ends it.
     """
     engines = terms().engines
     before = list(product(Compliance, Health))
@@ -69,6 +74,7 @@ def mark_unverified(now: datetime) -> int:
                 "engines_every_s": [terms().interval_s(Cadence.HEALTH, one) for one in engines],
                 "no_worker": _unknown_because("no_worker"),
                 "stale": _unknown_because("stale"),
+                "paused": _unknown_because("paused"),
                 "lamps": [compliance.value for compliance, _health in before],
                 "lights": [health.value for _compliance, health in before],
                 "compliances": [compliance.value for compliance, _health in after],

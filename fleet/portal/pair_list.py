@@ -23,6 +23,7 @@ from fleet.findings.cover import COUNTED
 from fleet.findings.maintenance import over
 from fleet.findings.models import Finding
 from fleet.inspections.models import PairState
+from fleet.inspections.unverified import OUT_OF_SIGHT
 from fleet.portal import addresses, facets, figures, marks
 from fleet.portal.reasons import in_words
 from fleet.portal.row_list import RowList
@@ -162,14 +163,23 @@ def not_verified_words(state: PairState) -> str:
     """Write the first core rule that could not be verified, and why."""
     if not state.core_unknown:
         return counts_words(state)
+    if why := unseen_because(state):
+        return _("Not verified: %(reason)s") % {"reason": why}
     rule_id, reason = min(state.core_unknown.items())
-    subject = rule_id.partition(".")[2].replace("-", " ")
+    kind, _dot, name = rule_id.partition(".")
+    subject = (f"{kind} {name}" if kind == "backup" else name).replace("-", " ")
     words = _("Not verified: %(subject)s, %(reason)s") % {
         "subject": subject,
         "reason": in_words(reason),
     }
     more = len(state.core_unknown) - 1
     return words + (ngettext(" and %d more", " and %d more", more) % more if more else "")
+
+
+def unseen_because(state: PairState) -> str:
+    """Say why nobody looks at the pair at all: one reason, of no rule in particular; "": somebody does."""
+    reasons = OUT_OF_SIGHT.intersection(state.core_unknown.values())
+    return f"{in_words(min(reasons))}" if reasons else ""
 
 
 @admin.display(description=gettext_lazy("Engine"), ordering="target__pair_state__engine")

@@ -219,13 +219,15 @@ def _lamps(state: PairState | None, table: matrix.Matrix, live: list[Finding]) -
 
 
 def _answer(kind: Kind, table: matrix.Matrix, live: list[Finding], state: PairState | None) -> str:
-    """Give the one reason for a lamp: the worst open finding, else the first core rule not verified."""
+    """Give the one reason for a lamp: the worst open finding, else why it is not verified."""
     if state is None or state.checked_at is None:
         return _("not read yet")
     for finding in live:
         is_scored = finding.severity != Finding.Severity.INFO
         if finding.kind == kind and _counts(finding) and is_scored:
             return finding.short
+    if why := pair_list.unseen_because(state):
+        return why
     for line in table.not_verified(kind):
         if line.rule.id in state.core_unknown:
             reason = in_words(state.core_unknown[line.rule.id])

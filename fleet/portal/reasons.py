@@ -39,6 +39,7 @@ WORDS: Final[dict[str, Text]] = {
     "depends_on": _("Redis does not answer"),
     "undetermined": _("cannot be determined"),
     "stale": _("the last reading is too old"),
+    "paused": _("checking is paused"),
 }
 
 

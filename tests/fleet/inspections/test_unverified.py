@@ -98,3 +98,29 @@ def test_no_green_lamp_stays_lit_over_a_paused_pair(state, changed):
 
     assert mark_unverified(NOW + 10 * MINUTE) == changed
     assert mark_unverified(NOW + 11 * MINUTE) == 0
+
+
+@pytest.mark.parametrize("has_worker", [True, False])
+def test_a_paused_pair_says_that_it_is_paused(has_worker):
+    make_pairs(1)
+    checked()
+    Target.objects.update(state="paused")
+
+    for minutes, changed in ((3, 0), (4, 1)):
+        if has_worker:
+            seen(NOW + minutes * MINUTE)
+        assert mark_unverified(NOW + minutes * MINUTE) == changed
+
+    assert set(PairState.objects.get().core_unknown.values()) == {"paused"}
+
+
+def test_a_pair_of_before_that_reads_stale_says_paused_and_resumed_stale_again():
+    make_pairs(1)
+    checked(compliance="unverified", health="unknown", core_unknown={"pair.rtt": "stale"})
+    later = NOW + 10 * MINUTE
+    seen(later)
+
+    for state, reason in (("paused", "paused"), ("active", "stale")):
+        Target.objects.update(state=state)
+        assert mark_unverified(later) == 1
+        assert set(PairState.objects.get().core_unknown.values()) == {reason}

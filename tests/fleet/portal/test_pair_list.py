@@ -188,6 +188,12 @@ def test_cells_of_a_pair_never_read():
             {"redis.durability": "unattested", "pair.rtt": "not_configured"},
             "None open | Not verified: rtt, not registered and 1 more",
         ),
+        (
+            {"redis.durability": "paused", "pair.rtt": "paused", "backup.age": "paused"},
+            "None open | Not verified: checking is paused",
+        ),
+        ({"backup.age": "no_worker"}, "None open | Not verified: no worker in its zone"),
+        ({"backup.age": "unattested"}, "None open | Not verified: backup age, not attested"),
     ],
 )
 def test_an_unverified_pair_says_why(core_unknown, words):

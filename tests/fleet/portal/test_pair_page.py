@@ -82,6 +82,22 @@ def test_the_cards_say_state_duration_and_the_one_reason(operator):
     assert health.detail == f"Nothing fails; {operations} operation rules apply."
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("paused", "checking is paused"), ("no_worker", "no worker in its zone")],
+)
+def test_the_cards_say_why_nobody_looks_though_the_last_reading_passed(operator, reason, words):
+    pair = make_pair()
+    core_unknown = {"redis.standalone": reason, "redis.reachable": reason}
+    lamps = {"compliance": "unverified", "health": "unknown"}
+    make_state(pair, now=timezone.now(), core_unknown=core_unknown, **lamps)
+    make_reading(pair, facts_with(), timezone.now())
+
+    lamps = operator.get(page(pair)).context["lamps"]
+
+    assert [one.answer for one in lamps] == [words, words]
+
+
 def test_the_worst_finding_shows_its_commands_for_this_server(operator):
     pair, finding = bad_pair()
 
@@ -143,7 +159,7 @@ def test_what_the_probe_could_not_see_is_not_told_as_a_fact(operator):
 
     answer = operator.get(page(pair))
 
-    assert answer.context["lamps"][1].answer == "our own probe was blind (redis.reachable)"
+    assert answer.context["lamps"][1].answer == "our own probe was blind"
 
 
 def test_a_silent_redis_is_one_finding_and_no_pass(operator):
