@@ -165,7 +165,7 @@ class Mail(models.Model):
     html = models.TextField(_("HTML"), blank=True)
 
     class Meta:
-        verbose_name = _("Mail")
+        verbose_name = _("Delivery")
         verbose_name_plural = _("Deliveries")
         constraints = [
             models.CheckConstraint(

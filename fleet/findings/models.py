@@ -379,7 +379,7 @@ class MaintenanceWindow(models.Model):
 
     class Meta:
         verbose_name = _("Maintenance window")
-        verbose_name_plural = _("Maintenance")
+        verbose_name_plural = _("Maintenance windows")
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(ends_at__gt=models.F("starts_at")),

@@ -181,7 +181,7 @@ def _as_csv(told: Told) -> HttpResponse:
     answer = HttpResponse(content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{told.at:%Y-%m-%dT%H%MZ}.csv"'
     writer = csv.writer(answer)
-    writer.writerow(["pair", "compliance", "without_waivers", "health", "open", "waived"])
+    writer.writerow(["pair", "compliance", "without_waivers", "health", "open", "waived", "not_checked_then"])
     for line in told.lines:
         stood = line.stood
         by_cover = [
@@ -194,8 +194,16 @@ def _as_csv(told: Told) -> HttpResponse:
         words = [one or "not on record" for one in (stood.compliance, stood.raw_compliance, health)]
         name = line.known.name
         # A name that begins like a formula is none to a spreadsheet.
-        writer.writerow(["'" + name if name[:1] in "=+-@" else name, *words, *by_cover])
+        told_name = "'" + name if name[:1] in "=+-@" else name
+        writer.writerow([told_name, *words, *by_cover, _unseen(line, told)])
     return answer
+
+
+def _unseen(line: Line, told: Told) -> str:
+    """Say why nobody looked at a pair then, so that it stands as it did before; "": somebody did."""
+    if told.idle_since:
+        return f"nobody was checked since {told.idle_since:%Y-%m-%dT%H:%MZ}"
+    return "paused" if line.is_paused else ""
 
 
 def _target(request: HttpRequest, rows: Rows) -> Target | None:

@@ -4,8 +4,11 @@ import pytest
 import time_machine
 from django.core.cache import cache
 from django.urls import reverse
+from django.utils import timezone
 
 from checks.catalog import RULES
+from fleet.alerts.models import Channel, Mail
+from fleet.findings.models import MaintenanceWindow
 from fleet.people.models import Membership, User
 from fleet.registry.models import FleetSettings, Tenant, Worker, Zone
 from tests.fleet.factories import (
@@ -362,3 +365,27 @@ def test_every_rule_has_a_page_without_a_blank_left_open(operator, rule):
 
 def test_an_unknown_rule_is_not_found(operator):
     assert operator.get(reverse("portal:rule", args=["redis.nothing"])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("model", "none", "one"),
+    [
+        ("findings/maintenancewindow", "0 Maintenance windows", "1 Maintenance window"),
+        ("alerts/mail", "0 Deliveries", "1 Delivery"),
+        ("registry/tenant", "0 Tenants", "1 Tenant"),
+    ],
+)
+def test_lists_count_in_the_right_number(operator, model, none, one):
+    now, tenant = timezone.now(), make_tenant()
+    person = operator.get("/admin/").context["user"]
+    MaintenanceWindow.objects.create(
+        scope="tenant", tenant=tenant, reason="An upgrade", made_at=now, made_by=person,
+        starts_at=now, ends_at=now + timedelta(hours=1),
+    )  # fmt: skip
+    channel = Channel.objects.create(name="On call", address="oncall@example.com")
+    Mail.objects.create(channel=channel, kind="test", made_at=now, next_attempt_at=now)
+
+    counted = [operator.get(f"/admin/{model}/", {"q": q}).content.decode() for q in ("zzz", "")]
+
+    for page, words in zip(counted, (none, one), strict=True):
+        assert f'<p class="pk-pager-count">{words}</p>' in page

@@ -121,8 +121,8 @@ def test_one_pair_with_what_was_open_as_grave_as_then(operator):
     assert lines(answer) == [("northwind-eu-0417", "at_risk", "at_risk")]
     file = operator.get(URL, {"at": typed(7), "pair": pair.pk, "csv": 1}).content.decode()
     assert file.splitlines() == [
-        "pair,compliance,without_waivers,health,open,waived",
-        "northwind-eu-0417,at_risk,at_risk,degraded,pair.rtt:warning,",
+        "pair,compliance,without_waivers,health,open,waived,not_checked_then",
+        "northwind-eu-0417,at_risk,at_risk,degraded,pair.rtt:warning,,",
     ]
     assert [one.was.severity for one in answer.context["told"].lines[0].findings] == ["warning"]
     past = operator.get(f"/admin/registry/pair/{pair.pk}/findings/").content.decode()
@@ -194,6 +194,21 @@ def test_what_nobody_looked_at_then_is_said(operator, watched_hours_ago, is_told
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     since = hour - timedelta(hours=79) if is_told else None
     assert answer.context["told"].idle_since == since
+    file = operator.get(URL, {"at": typed(3), "pair": pair.pk, "csv": 1}).content.decode()
+    why = f"nobody was checked since {since:%Y-%m-%dT%H:%MZ}" if since else ""
+    assert file.splitlines()[1] == f"northwind-eu-0417,compliant,compliant,healthy,,,{why}"
+
+
+def test_the_file_says_which_pairs_were_paused_then(operator):
+    pair = registered()
+    lamp(pair, 20, "compliant")
+    paused = History.objects.filter(id=pair.pk).latest("history_id")
+    paused.pk, paused.state, paused.history_date = None, "paused", timezone.now() - 9 * DAY
+    paused.save()
+
+    file = operator.get(URL, {"at": typed(3), "pair": pair.pk, "csv": 1}).content.decode()
+
+    assert file.splitlines()[1] == "northwind-eu-0417,compliant,compliant,healthy,,,paused"
 
 
 def test_of_the_hour_under_way_nothing_is_missed(operator):
