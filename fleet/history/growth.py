@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from checks.growth import MOST_DAYS, Growth, Mailboxes, growth
 from fleet.history.models import MailboxUse, MemoryGrowth, RolledDay
 from fleet.history.rollup import bounds
-from fleet.registry.arrays import rows_of
+from fleet.registry.arrays import batches_of, rows_of
 
 EPOCH: Final = date(1970, 1, 1)
 BATCH: Final = 1000
@@ -86,18 +86,18 @@ def mailbox_uses(target_ids: Iterable[int], now: datetime) -> dict[int, Mailboxe
     return {target_id: Mailboxes(*use) for target_id, *use in rows}
 
 
-def beside(asked: QuerySet[Any, tuple[Any, ...]], now: datetime) -> list[tuple[Any, ...]]:
+def beside(asked: QuerySet[Any, tuple[Any, ...]], now: datetime) -> Iterator[list[tuple[Any, ...]]]:
     """Give the rows of a values_list with target_id, each followed by its target's line and mailboxes.
 
     They are the fields of Growth and of Mailboxes, all None where there are none, or old ones. One
-    query: ten thousand ids need not travel, and nobody needs so many objects.
+    query, its rows a thousand at a time: of ten thousand nobody needs all at once.
     """
     try:
         statement, params = asked.query.sql_with_params()
     except EmptyResultSet:  # it is known without the database that there are no rows
-        return []
+        return
     oldest = _oldest(now)
-    return rows_of(BESIDE.format(asked=statement), [*params, oldest, oldest])
+    yield from batches_of(BESIDE.format(asked=statement), [*params, oldest, oldest], BATCH)
 
 
 def _oldest(now: datetime) -> date:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, partial
 from heapq import nlargest, nsmallest
@@ -36,7 +36,7 @@ A_PAGE, MOST = 50, 200
 HEAVIEST: Final = 8
 KEPT_S: Final = 60  # they are made once a night
 NOBODY: Final = 0  # no pair's id
-STEADY, FAR, YOUNG, NO_CEILING = "steady", "far", "young", "no_ceiling"
+SOON, STEADY, FAR, YOUNG, NO_CEILING = "soon", "steady", "far", "young", "no_ceiling"
 
 
 class Known(NamedTuple):
@@ -118,6 +118,43 @@ class FleetForecast:
         return self.soon_count + rest
 
 
+@dataclass
+class Tally:
+    """What is kept of all pairs, some of them at a time: counts, sums, and those that are shown.
+
+    Of who is shown, what they are ordered by comes first; no two have the same target id.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: list[tuple[float, float, int, Known]] = field(default_factory=list)
+    heaviest: list[tuple[float, int, Known]] = field(default_factory=list)
+    each_bytes: list[float] = field(default_factory=list)  # per mailbox, one a pair
+    mailboxes_count: int = 0
+    used_bytes: int = 0
+
+    def foretell(self, some: Iterable[Known], ratio_of: Callable[[Known], float]) -> None:
+        """Keep those that run out first, by days and then by what they use now; count all by why not."""
+        soon = []
+        for one in some:
+            days = _days(one, ratio_of)
+            self.counts[days if isinstance(days, str) else SOON] += 1
+            if not isinstance(days, str):
+                soon.append((days, -(one.used_ratio or 0), one.target_id, one))
+        self.first = nsmallest(MOST, [*self.first, *soon])
+
+    def weigh(self, some: Iterable[Known]) -> None:
+        """Add up what mailboxes take, and keep the pairs whose mailboxes take most."""
+        heavy = []
+        for one in some:
+            use = one.mailboxes
+            if use and use.count >= LEAST_MAILBOXES:
+                self.mailboxes_count += use.count
+                self.used_bytes += use.used_bytes
+                self.each_bytes.append(use.used_bytes / use.count)
+                heavy.append((self.each_bytes[-1], -one.target_id, one))
+        self.heaviest = nlargest(HEAVIEST, [*self.heaviest, *heavy])
+
+
 @scoped_view
 def show(request: HttpRequest, rows: Rows) -> HttpResponse:
     """List who runs out first."""
@@ -171,58 +208,43 @@ def _sources(rows: Rows, pair: Pair) -> QuerySet[BackupSource]:
 def fleet_forecast(rows: Rows, tenant: Tenant | None, now: datetime) -> FleetForecast:
     """Work out every pair's forecast by its own policy. Two queries.
 
-    Of ten thousand pairs only the days are reckoned; the lines are made of those that are shown.
+    Of ten thousand pairs only the days are reckoned, and a thousand rows held at once; the lines
+    are made of those that are shown.
     """
     states = rows.of(PairState).filter(target__state=Target.State.ACTIVE)
     if tenant is not None:
         states = states.filter(target__tenant=tenant)
-    known = _known(states, now)
-    soon, counts = _told_apart(known.values())
-    uses = {pk: use for pk, one in known.items() if (use := one.mailboxes)}
-    weighed = {pk: use for pk, use in uses.items() if use.count >= LEAST_MAILBOXES}
-    each = {pk: use.used_bytes / use.count for pk, use in weighed.items()}
-    first = [pk for _days, _used, pk in nsmallest(MOST, soon)]
-    heaviest = nlargest(HEAVIEST, each, key=lambda pk: each[pk])
-    lines = _lines(states, [known[pk] for pk in {*first, *heaviest}])
-    mailboxes = sum(use.count for use in weighed.values())
-    used = sum(use.used_bytes for use in weighed.values())
+    tally = _tally(states, now)
+    first = [one for *_order, one in tally.first]
+    heaviest = [one for *_order, one in tally.heaviest]
+    lines = _lines(states, [*first, *heaviest])
+    mailboxes = tally.mailboxes_count
     return FleetForecast(
-        lines=[lines[pk] for pk in first],
-        soon_count=len(soon),
-        steady_count=counts[STEADY],
-        far_count=counts[FAR],
-        young_count=counts[YOUNG],
-        no_ceiling_count=counts[NO_CEILING],
+        lines=[lines[one.target_id] for one in first],
+        soon_count=tally.counts[SOON],
+        steady_count=tally.counts[STEADY],
+        far_count=tally.counts[FAR],
+        young_count=tally.counts[YOUNG],
+        no_ceiling_count=tally.counts[NO_CEILING],
         mailboxes_count=mailboxes,
-        measured_count=len(weighed),
-        each_bytes=used / mailboxes if mailboxes else None,
-        median_bytes=median(each.values()) if each else None,
-        heaviest=[lines[pk] for pk in heaviest],
+        measured_count=len(tally.each_bytes),
+        each_bytes=tally.used_bytes / mailboxes if mailboxes else None,
+        median_bytes=median(tally.each_bytes) if tally.each_bytes else None,
+        heaviest=[lines[one.target_id] for one in heaviest],
         planned=forecast(None, None, terms().policies.laid((FLEET,)), None),
     )
 
 
-def _known(states: QuerySet[PairState], now: datetime) -> dict[int, Known]:
+def _tally(states: QuerySet[PairState], now: datetime) -> Tally:
     asked = states.values_list(
         "target_id", "target__environment", "target__tenant_id", "used_ratio", "ceiling_bytes"
     )
-    return {row[0]: Known._make(row) for row in beside(asked, now)}
-
-
-def _told_apart(
-    known: Iterable[Known],
-) -> tuple[list[tuple[float, float, int]], Counter[str]]:
-    """Give those that run out, by days and then by what they use now; and count the others by why not."""
-    soon: list[tuple[float, float, int]] = []
-    counts: Counter[str] = Counter()
-    ratio_of = _ratios(terms().policies)
-    for one in known:
-        days = _days(one, ratio_of)
-        if isinstance(days, str):
-            counts[days] += 1
-        else:
-            soon.append((days, -(one.used_ratio or 0), one.target_id))
-    return soon, counts
+    tally, ratio_of = Tally(), _ratios(terms().policies)
+    for rows in beside(asked, now):
+        some = [Known._make(row) for row in rows]
+        tally.foretell(some, ratio_of)
+        tally.weigh(some)
+    return tally
 
 
 def _days(one: Known, ratio_of: Callable[[Known], float]) -> float | str:

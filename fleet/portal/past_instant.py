@@ -181,7 +181,9 @@ def _as_csv(told: Told) -> HttpResponse:
     answer = HttpResponse(content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{told.at:%Y-%m-%dT%H%MZ}.csv"'
     writer = csv.writer(answer)
-    writer.writerow(["pair", "compliance", "without_waivers", "health", "open", "waived", "not_checked_then"])
+    writer.writerow(
+        ["pair", "compliance", "without_waivers", "health", "open", "waived", "not_checked_then"]
+    )
     for line in told.lines:
         stood = line.stood
         by_cover = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -25,6 +25,14 @@ def rows_of(statement: str, params: Params) -> list[tuple[Any, ...]]:
     """Run one query of our own and give its rows: times in UTC, jsonb as Python values."""
     with _cursor() as cursor, connection.wrap_database_errors:
         return cursor.execute(sql.SQL(statement), params, prepare=True, binary=True).fetchall()
+
+
+def batches_of(statement: str, params: Params, rows_count: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Run a query as rows_of does and give its rows so many at a time: Python holds no others."""
+    with _cursor() as cursor, connection.wrap_database_errors:
+        cursor.execute(sql.SQL(statement), params, prepare=True, binary=True)
+        while rows := cursor.fetchmany(rows_count):
+            yield rows
 
 
 def driver() -> psycopg.Connection[tuple[Any, ...]]:
