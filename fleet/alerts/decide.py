@@ -74,7 +74,7 @@ class News:
     target_state: str = "active"
     is_waived: bool = False
     is_flapping: bool = False
-    is_stopped: bool = False  # nothing may go there: stopped, not verified, or not its tenant's
+    is_stopped: bool = False  # nothing may go there: stopped, or not verified
     told: LastTold | None = field(default=None)
     target_told_at: frozenset[datetime] = frozenset()
 

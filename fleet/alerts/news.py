@@ -52,8 +52,7 @@ _READ: Final = """
 SELECT d.channel_id, f.target_id, f.rule_id, d.id, d.made_at, t.cause, t.to_state,
     f.id, f.state, f.severity, f.opened_at, f.waiver_id IS NOT NULL, f.flapping_since IS NOT NULL,
     g.tenant_id, g.zone_id, g.state, c.min_severity,
-    c.verified_at IS NULL OR c.stopped_at IS NOT NULL
-        OR coalesce(c.tenant_id <> g.tenant_id, false),
+    c.verified_at IS NULL OR c.stopped_at IS NOT NULL,
     k.id, k.is_open, k.severity, k.finding_id, k.opened_at, k.is_flapping, k.told_at, k.mail_id
 FROM alerts_delivery d
 JOIN findings_transition t ON t.id = d.transition_id

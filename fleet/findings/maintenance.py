@@ -16,7 +16,6 @@ from fleet.findings.models import MaintenanceWindow
 from fleet.registry.arrays import rows_of
 from fleet.registry.current import fleet_settings
 from fleet.registry.instants import instant
-from fleet.registry.models import Target
 
 Scope = MaintenanceWindow.Scope
 # One writer at a time, so that of two windows of one scope the second sees the first.
@@ -151,13 +150,6 @@ def end(window_id: int, by_id: int, now: datetime) -> bool:
     """End a window early, or call off one to come; False where it was over already."""
     live = MaintenanceWindow.objects.filter(pk=window_id, ended_at=None, ends_at__gt=now)
     return bool(live.update(ended_at=now, ended_by_id=by_id))
-
-
-def follow(target: Target) -> None:
-    """Take a target that moved to another tenant out of the windows of the one it left."""
-    target.maintenance_windows.remove(
-        *target.maintenance_windows.exclude(tenant_id=target.tenant_id)
-    )
 
 
 def _refuse_times(plan: Plan, now: datetime) -> None:

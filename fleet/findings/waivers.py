@@ -17,7 +17,7 @@ from fleet.findings.models import Finding, Waiver
 from fleet.registry.arrays import run
 from fleet.registry.current import fleet_settings
 from fleet.registry.instants import instant
-from fleet.registry.models import FleetSettings, Target
+from fleet.registry.models import FleetSettings
 
 End, Severity = Waiver.End, Finding.Severity
 LEAST_REASON: Final = 5
@@ -150,12 +150,6 @@ def give_notice(now: datetime) -> int:
     """
     days = list(NOTICE_DAYS)
     return run(NOTICE, [now, days, [*days[1:], 0], now, now])
-
-
-def follow(target: Target) -> None:
-    """Let a target's own waivers follow it to another tenant; the next sweep settles the rest."""
-    mine = Waiver.objects.filter(target=target)
-    mine.exclude(tenant_id=target.tenant_id).update(tenant_id=target.tenant_id)
 
 
 def _lock() -> None:

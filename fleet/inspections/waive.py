@@ -81,8 +81,8 @@ def revoke(waiver_id: int, by_id: int, note: str, now: datetime) -> Waiver:
 def sweep(now: datetime) -> int:
     """End what has expired, give notice of what ends soon; returns the findings whose cover changed.
 
-    Puts right, too, whatever is not covered as the waivers say: a pair may have changed tenants.
-    Safe to run twice, and beside itself.
+    Puts right, too, whatever is not covered as the waivers say. Safe to run twice, and
+    beside itself.
     """
     with transaction.atomic():
         waivers.expire(now)

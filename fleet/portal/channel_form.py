@@ -38,6 +38,9 @@ SUBJECT_WORDS: Final = {
 }
 KEY_BYTES: Final = 32
 LEAST_KEY: Final = 16  # characters
+KEPT: Final = gettext_lazy(
+    "Its messages stay with who was told: for another, stop this one and add a channel."
+)
 
 
 class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -120,6 +123,9 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
         tenant.empty_label = None
         if self.rows.may_edit(FleetSettings):
             tenant.empty_label = _("The operators: every tenant, and the portal itself")
+        if self.instance.pk:
+            tenant.disabled = True
+            tenant.help_text = KEPT
         known = {*pair_facets(self.rows).environments, *self.instance.environments}
         environments: Any = self.fields["environments"]
         environments.choices = [(one, one) for one in sorted(known)]
@@ -137,6 +143,14 @@ class ChannelForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
             _("Of a webhook: signs every message. Write-only. One made just now, to copy:"),
             secrets.token_urlsafe(KEY_BYTES),
         )
+
+    def clean_tenant(self) -> Tenant | None:
+        """Refuse another tenant: who may read a channel's messages is decided by whose it is."""
+        tenant: Tenant | None = self.cleaned_data["tenant"]
+        asked = self.data.get(self.add_prefix("tenant"))
+        if self.instance.pk and asked not in (None, str(tenant.pk) if tenant else ""):
+            raise ValidationError(KEPT)
+        return tenant
 
     def clean_address(self) -> str:
         """Refuse what is no mail address, or no webhook's URL."""

@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from fleet.findings import maintenance, waivers
 from fleet.inspections.schedule import check_now
 from fleet.people.models import User
 from fleet.portal import (
@@ -26,11 +25,12 @@ from fleet.portal import (
     pair_page,
     pair_urls,
 )
-from fleet.portal.pair_form import SECRETS, PairForm
+from fleet.portal.pair_form import SECRETS, PairForm, filled_like
 from fleet.portal.pair_moves import PairMoves
 from fleet.portal.policy_many import PolicyAction
 from fleet.portal.row_list import RowListAdmin
 from fleet.portal.scoped_admin import rows_of
+from fleet.portal.tenant_field import alike
 from fleet.registry.models import Pair, Target
 from fleet.registry.register import put
 
@@ -188,6 +188,11 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
             draft: Any = form(request.POST, instance=pair)
             setattr(request, LADDER, draft.try_connection(request.user))
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Fill a new pair's form in like the pair that is asked for."""
+        pair = alike(request)
+        return filled_like(pair) if pair else super().get_changeform_initial_data(request)
+
     def get_form(
         self,
         request: HttpRequest,
@@ -224,6 +229,7 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
         form = context["adminform"].form
         ladder = getattr(form, "ladder", None)
         context["ladder"] = ladder if ladder and not ladder.ladder.is_ok else None
+        context["alike"] = alike(request) if add else None
         answer: HttpResponse = super().render_change_form(
             request, context, add=add, change=change, form_url=form_url, obj=obj
         )
@@ -237,8 +243,6 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
         elif not change:
             target.state = Target.State.ACTIVE
         put(target, obj, form.secrets_changed)
-        waivers.follow(target)
-        maintenance.follow(target)
         check_now([obj.pk], timezone.now())
         for rung in form.ladder.warned if form.ladder else ():
             messages.warning(request, rung.learnt)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.db.models import Case, Q, When
 from django.utils import timezone
@@ -16,7 +14,6 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminPasswordWidget,
-    UnfoldAdminRelatedFieldWrapperWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -25,6 +22,7 @@ from unfold.widgets import (
 
 from checks.address import AddressError, parse_sentinels
 from fleet.people.models import User
+from fleet.portal import tenant_field
 from fleet.portal.ladder_page import Shown, try_draft
 from fleet.portal.manning import SEEN_WITHIN
 from fleet.portal.scoped_admin import Rows
@@ -72,16 +70,6 @@ HELP = {
 OF_TARGET = ("name", "tenant", "environment", "zone", "labels")
 LOCATION = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?")
 LABEL = re.compile(r"\s*([^=,\s][^=,]*?)\s*=\s*([^,]*?)\s*")
-
-
-class TenantSelect(AutocompleteSelect):
-    """Django's, which shows again what was typed also where that is no number at all."""
-
-    def optgroups(
-        self, name: str, value: Sequence[str], attrs: dict[str, Any] | None = None
-    ) -> Any:
-        """Give the chosen rows; what is no number can be none."""
-        return super().optgroups(name, [one for one in value if str(one).isdecimal()], attrs)
 
 
 class Secret(forms.CharField):
@@ -196,18 +184,11 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
         return moved
 
     def _choose(self) -> None:
-        tenants, zones = self.fields["tenant"], self.fields["zone"]
-        tenants.queryset = self.rows.choices(Tenant)  # type: ignore[attr-defined]
-        zones.queryset = self.rows.choices(Zone)  # type: ignore[attr-defined]
-        tenants.widget = UnfoldAdminRelatedFieldWrapperWidget(
-            TenantSelect(Target._meta.get_field("tenant"), admin.site),
-            Target._meta.get_field("tenant").remote_field,
-            admin.site,
-            can_add_related=self.rows.may_edit(Tenant),
-            can_change_related=False,
-        )
-        tenants.widget.choices = tenants.choices  # type: ignore[attr-defined]
-        if not self.instance.pk:
+        self.fields["zone"].queryset = self.rows.choices(Zone)  # type: ignore[attr-defined]
+        if self.instance.pk:
+            tenant_field.keep(self.fields["tenant"], self.rows, self.target)
+        else:
+            tenant_field.offer(self.fields["tenant"], self.rows)
             self._suggest()
 
     def _suggest(self) -> None:
@@ -274,6 +255,14 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
     def clean_emailengine_location(self) -> str:
         """Read region or region/zone."""
         return self._location("emailengine_location")
+
+    def clean_tenant(self) -> Tenant:
+        """Refuse another tenant: who is told of a pair's past is decided by whose it is."""
+        tenant: Tenant = self.cleaned_data["tenant"]
+        asked = self.data.get(self.add_prefix("tenant"), "")
+        if self.instance.pk and asked not in ("", str(tenant.pk)):
+            raise ValidationError(tenant_field.why_refused(self.rows, self.target, asked))
+        return tenant
 
     def clean_labels(self) -> dict[str, str]:
         """Read name=value, name=value."""
@@ -374,6 +363,12 @@ class PairForm(forms.ModelForm):  # type: ignore[type-arg]  # django-stubs' gene
 
 def _joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def filled_like(pair: Pair) -> dict[str, Any]:
+    """Give what the form of a new pair says at first, filled in like another but for tenant and secrets."""
+    fields = {name: getattr(pair, name) for name in PairForm.Meta.fields}
+    return {**fields, **_initial_of(pair), "tenant": None}
 
 
 def _initial_of(pair: Pair) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +26,7 @@ from fleet.portal.moments import MomentField, MomentsForm
 from fleet.portal.over_time import frame, tenant_of
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Target, Tenant
-from fleet.registry.past import Known, known_at, tenant_at
+from fleet.registry.past import Known, known_at
 
 AT_FIRST = timedelta(days=7)
 MOST_SHOWN = 50
@@ -122,7 +121,6 @@ class Told:
     at: datetime
     lines: list[Line]
     archived: list[Line]
-    hidden_count: int
     idle_since: datetime | None  # the portal visited nobody from then on until that instant
 
     @property
@@ -234,32 +232,20 @@ def _form(
 
 
 def _told(rows: Rows, at: datetime, target: Target | None, tenant: Tenant | None) -> Told:
-    """Tell how those pairs stood that were registered then, and that this person may see now."""
+    """Tell how those pairs stood that were registered then."""
     if target is not None:
         known = known_at(at, [target.pk])
-        hidden = 0
     else:
-        known, hidden = _seen(rows, tenant, tenant_at(at, tenant.pk if tenant else 0))
+        mine = rows.of(Target).filter(tenant=tenant)
+        known = known_at(at, list(mine.values_list("pk", flat=True)))
     stood = stood_at(at, known.keys())
     lines = sorted((Line(pk, was, stood[pk]) for pk, was in known.items()), key=_worst_first)
     return Told(
         at,
         [line for line in lines if line.is_counted],
         [line for line in lines if not line.is_counted],
-        hidden,
         idle_since(at, timezone.now()),
     )
-
-
-def _seen(
-    rows: Rows, tenant: Tenant | None, known: Mapping[int, Known]
-) -> tuple[dict[int, Known], int]:
-    """Leave out what is no longer this person's. Few have left the tenant: only those are named."""
-    now = rows.of(Target).values_list("pk", flat=True)
-    mine = set(now.filter(tenant=tenant))
-    mine |= set(now.filter(pk__in=known.keys() - mine))
-    kept = {pk: was for pk, was in known.items() if pk in mine}
-    return kept, len(known) - len(kept)
 
 
 def _worst_first(line: Line) -> tuple[int, int, str]:

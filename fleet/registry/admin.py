@@ -23,7 +23,7 @@ from fleet.registry.models import FleetSettings, Pair, Target, Tenant, Zone
 
 
 def _held(
-    targets: QuerySet[Target], filters: dict[str, Any]
+    targets: QuerySet[Target], filters: dict[str, Any], way_out: str
 ) -> tuple[list[Any], dict[str, int], set[str], list[Any]] | None:
     """Say which pairs hold a row, archived ones too; None where none does."""
     count = targets.count()
@@ -32,8 +32,9 @@ def _held(
     text = ngettext("%(count)s pair belongs to it", "%(count)s pairs belong to it", count)
     url = addresses.pairs(**filters)
     link = format_html('<a href="{}">{}</a>', url, text % {"count": f"{count:,}"})
-    words = gettext("%(pairs)s, archived ones counted. Move them elsewhere first.")
-    return [], {}, set(), [format_html(words.replace("%(pairs)s", "{}"), link)]
+    words = gettext("%(pairs)s, archived ones counted. %(way_out)s")
+    words = words.replace("%(pairs)s", "{}").replace("%(way_out)s", "{}")
+    return [], {}, set(), [format_html(words, link, way_out)]
 
 
 class TenantList(RowList):
@@ -81,9 +82,9 @@ class TenantAdmin(RowListAdmin):
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
         """Refuse in a sentence, with a link, while the tenant has pairs."""
-        return _held(objs[0].targets, {"tenant": objs[0].pk}) or super().get_deleted_objects(
-            objs, request
-        )
+        stays = gettext("Their past is told to its people, so it stays.")
+        held = _held(objs[0].targets, {"tenant": objs[0].pk}, stays)
+        return held or super().get_deleted_objects(objs, request)
 
     def render_change_form(self, request: HttpRequest, context: Any, **kwargs: Any) -> HttpResponse:
         """Say above the form how the tenant stands."""
@@ -133,9 +134,9 @@ class ZoneAdmin(ScopedAdmin):
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
         """Refuse in a sentence, with a link, while pairs are probed from it."""
-        return _held(objs[0].targets, {"zone": objs[0].slug}) or super().get_deleted_objects(
-            objs, request
-        )
+        way_out = gettext("Move them elsewhere first.")
+        held = _held(objs[0].targets, {"zone": objs[0].slug}, way_out)
+        return held or super().get_deleted_objects(objs, request)
 
 
 @admin.register(FleetSettings)

@@ -1,4 +1,4 @@
-"""Whose pairs were which, and were they watched, at a past instant: by the history of the registry."""
+"""Which pairs were registered, and were they watched, at a past instant: by the registry's history."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ from typing import Final, NamedTuple
 from fleet.registry.arrays import rows_of
 
 LAST: Final = """
-SELECT v.id, was.name, was.state, was.tenant_id
+SELECT v.id, was.name, was.state
 FROM unnest(%b::int8[]) AS v(id)
 CROSS JOIN LATERAL (
-    SELECT h.name, h.state, h.tenant_id, h.history_type FROM registry_historicaltarget h
+    SELECT h.name, h.state, h.history_type FROM registry_historicaltarget h
     WHERE h.id = v.id AND h.history_date <= %b
     ORDER BY h.history_date DESC, h.history_id DESC LIMIT 1
 ) was
 WHERE was.history_type <> '-'
 """
-EVER_OF: Final = """
-SELECT DISTINCT id FROM registry_historicaltarget WHERE tenant_id = %b AND history_date <= %b
-"""
-
-
 COURSE: Final = """
 SELECT h.history_date, h.state, coalesce(z.slug, '')
 FROM registry_historicaltarget h LEFT JOIN registry_zone z ON z.id = h.zone_id
@@ -44,18 +39,11 @@ class Known(NamedTuple):
 
     name: str
     state: str
-    tenant_id: int
 
 
 def known_at(at: datetime, target_ids: Collection[int]) -> dict[int, Known]:
     """Give how these targets were registered at an instant; one that was not is left out. One query."""
     return {pk: Known(*was) for pk, *was in rows_of(LAST, [list(target_ids), at])}
-
-
-def tenant_at(at: datetime, tenant_id: int) -> dict[int, Known]:
-    """Give the targets that were a tenant's at an instant. Two queries."""
-    ever = [pk for (pk,) in rows_of(EVER_OF, [tenant_id, at])]
-    return {pk: was for pk, was in known_at(at, ever).items() if was.tenant_id == tenant_id}
 
 
 def course_of(target_id: int, until: datetime) -> list[Stretch]:

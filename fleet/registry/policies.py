@@ -17,7 +17,7 @@ from django.db.models import Max, QuerySet
 from checks.catalog import RULES
 from checks.policy import Layer, Policy, PolicyError, Settings, lay, parse
 from checks.rule import Rule
-from fleet.registry.models import PolicyVersion, Target
+from fleet.registry.models import PolicyVersion
 
 logger = logging.getLogger(__name__)
 
@@ -352,9 +352,3 @@ def _rows(subject: Subject) -> QuerySet[PolicyVersion]:
 
 def _exactly(name: str, pk: int | None) -> dict[str, Any]:
     return {f"{name}__isnull": True} if pk is None else {name: pk}
-
-
-def move_to_tenant(target: Target) -> None:
-    """Let a pair's own layer and attestations follow it to another tenant."""
-    target.policy_versions.exclude(tenant_id=target.tenant_id).update(tenant_id=target.tenant_id)
-    target.attestations.exclude(tenant_id=target.tenant_id).update(tenant_id=target.tenant_id)

@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 from simple_history.utils import bulk_update_with_history
 
 from fleet.registry.models import Pair, Target
-from fleet.registry.policies import move_to_tenant
 
 BATCH = 500
 HISTORY_NOTE = "_change_reason"  # where django-simple-history looks for it
@@ -24,7 +23,6 @@ def put(target: Target, pair: Pair, secrets_changed: Iterable[str] = ()) -> Pair
     note = ", ".join(secrets_changed)
     with transaction.atomic():
         target.save()
-        move_to_tenant(target)
         pair.target = target
         if note:
             setattr(pair, HISTORY_NOTE, note[:100])

@@ -8,7 +8,7 @@ from fleet.alerts import gather, route
 from fleet.alerts.models import Delivery, Mail, Told
 from fleet.findings.models import Transition
 from tests.fleet.alerts.stories import NORTHWIND, OPS, START, make_channel
-from tests.fleet.factories import make_pair, make_tenant
+from tests.fleet.factories import make_pair
 
 OPENED = "[Critical] Northwind Mail: 1 pair left compliance"
 
@@ -349,24 +349,6 @@ def test_maintenance_that_begins_while_a_mail_waits_keeps_it(story, maintenance)
     story.after(minutes=7)
     assert story.subjects() == [OPENED]
     assert story.mails() == [("alert", "cancelled"), ("alert", "sent")]
-
-
-def test_who_a_pair_left_hears_no_more_of_it(story):
-    make_channel()
-    make_channel("Contoso", address="ops@contoso.example")
-    pair = make_pair()
-    finding = story.opens(pair)
-    late = story.opens(pair, rule_id="redis.durability")
-    story.after(minutes=1)
-    route.route(story.now)
-    pair.target.tenant = make_tenant("Contoso")
-    pair.target.save()
-    story.turns(late, "warning")
-    story.resolves(finding)
-    story.after(hours=5)
-
-    assert story.subjects() == [OPENED]
-    assert Told.objects.filter(channel__address=NORTHWIND).first().reminders_count == 0
 
 
 def test_an_acknowledgement_opens_nothing_for_who_was_never_told(story):

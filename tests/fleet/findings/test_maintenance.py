@@ -9,14 +9,13 @@ from fleet.findings.maintenance import (
     Silence,
     end,
     ended_since,
-    follow,
     over,
     silenced,
     start,
 )
 from fleet.findings.models import MaintenanceWindow
 from fleet.registry.models import FleetSettings
-from tests.fleet.factories import NOW, make_pair, make_person, make_tenant
+from tests.fleet.factories import NOW, make_pair, make_person
 
 pytestmark = pytest.mark.django_db
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -190,14 +189,3 @@ def test_one_that_was_called_off_is_in_nobodys_way(mara):
     end(start(of_pairs(pair), mara.pk, NOW).pk, mara.pk, NOW)
 
     assert start(of_pairs(pair), mara.pk, NOW).pk
-
-
-def test_a_pair_that_moves_to_another_tenant_leaves_the_windows_of_the_old_one(mara):
-    pair, other = make_pair(), make_pair()
-    start(of_pairs(pair, other), mara.pk, NOW)
-    pair.target.tenant = make_tenant("Contoso")
-    pair.target.save()
-
-    follow(pair.target)
-
-    assert silenced([pair.pk, other.pk], NOW) == {other.pk}

@@ -11,7 +11,7 @@ from fleet.findings import waivers
 from fleet.findings.models import Waiver, WaiverNotice
 from fleet.findings.waivers import Ask, Refused
 from fleet.registry.models import FleetSettings
-from tests.fleet.factories import NOW, make_pair, make_person, make_tenant
+from tests.fleet.factories import NOW, make_pair, make_person
 
 pytestmark = pytest.mark.django_db
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
@@ -275,14 +275,3 @@ def test_no_notice_of_what_waits_or_has_ended(mara, noor, pair):
     request(asked(pair, rule_id="pair.rtt", expires_at=NOW + 20 * DAY), mara)
 
     assert waivers.give_notice(NOW + 18 * DAY) == 0
-
-
-def test_waivers_of_a_pair_follow_it_to_another_tenant(mara, pair):
-    waiver = request(asked(pair), mara)
-    pair.target.tenant = make_tenant("Contoso")
-    pair.target.save()
-
-    waivers.follow(pair.target)
-
-    waiver.refresh_from_db()
-    assert waiver.tenant.name == "Contoso"

@@ -1,7 +1,6 @@
 import pytest
 
 from checks.policy import DEFAULT, PolicyError
-from checks.rule import Severity
 from fleet.registry.models import PolicyVersion
 from fleet.registry.policies import (
     FLEET,
@@ -14,8 +13,7 @@ from fleet.registry.policies import (
     read_policies,
     save_layer,
 )
-from fleet.registry.register import put
-from tests.fleet.factories import NOW, make_pair, make_tenant
+from tests.fleet.factories import NOW, make_tenant
 
 HEADROOM = "redis.memory-headroom"
 PRODUCTION = Subject(Level.ENVIRONMENT.value, environment="production")
@@ -144,16 +142,3 @@ def test_limits_may_not_cross_with_a_layer_above():
 
     with pytest.raises(PolicyError, match=r"warn_used_ratio is 0\.88; it may not exceed"):
         save(FLEET, warns_at(0.88))
-
-
-@pytest.mark.django_db
-def test_a_pair_takes_its_own_layer_along_to_another_tenant():
-    pair = make_pair("Northwind Mail")
-    own = Subject(Level.PAIR.value, tenant_id=pair.target.tenant_id, target_id=pair.pk)
-    save(own, {"redis.stall": {"severity": "warning"}})
-
-    pair.target.tenant = make_tenant("Halden Clinics")
-    put(pair.target, pair)
-
-    policy = read_policies().of("production", pair.target.tenant_id, pair.pk)
-    assert policy["redis.stall"].severity is Severity.WARNING
