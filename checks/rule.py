@@ -166,9 +166,11 @@ class Remediation:
 
     `do` is the imperative of a list ("Set maxmemory-policy to noeviction"); `verify` is the
     command and the answer expected. Marks may use: every evidence name, `limits.<name>`,
-    `engine`, `conf` (valkey.conf), `host`, `cli` (valkey-cli).
+    `engine`, `conf` (valkey.conf), `host`, `cli` (valkey-cli). `when` tells its cause from the
+    rule's others, in a few words; a rule with one remediation needs none.
     """
 
+    when: str = ""
     why: str
     do: str
     now: Text

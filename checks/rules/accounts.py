@@ -128,6 +128,7 @@ def accounts(facts: PairFacts, limits: AccountLimits) -> Verdict:
 # --- EmailEngine's own warnings
 
 WARNED = Remediation(
+    when="EmailEngine warns of what no rule here judges",
     why="EmailEngine itself warns of its Redis: {warned}.",
     do="Do what EmailEngine's warning says",
     now=(
@@ -143,6 +144,7 @@ WARNED = Remediation(
     undo="Set the former value again.",
 )
 DIFFERENT = Remediation(
+    when="EmailEngine and our reading differ",
     why="EmailEngine and we read the same Redis and say different things: {warned}. One of us looks "
     "at another server, or at another time.",
     do="Compare what EmailEngine sees with what we see",

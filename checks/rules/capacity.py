@@ -51,6 +51,7 @@ _PROVIDED = Steps(
     effect=Effect.CONSOLE,
 )
 SET = Remediation(
+    when="no maxmemory is set, and the host has room",
     why=_ENDLESS,
     do="Set maxmemory to {suggested_maxmemory_bytes:size}",
     now=(
@@ -66,6 +67,7 @@ SET = Remediation(
     memorydb=_PROVIDED,
 )
 SET_AFTER_RAM = Remediation(
+    when="no maxmemory is set, and the host has no room",
     why=_ENDLESS,
     do="Add RAM, then set maxmemory",
     now=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from checks.facts import NOT_READ, Engine, Missing, PairFacts, RedisFacts, Since, known, readable
@@ -38,6 +38,7 @@ _RAISED = Steps(
     effect=Effect.CONSOLE,
 )
 MORE_CLIENTS = Remediation(
+    when="nearly all connections are taken",
     why=_FULL,
     do="Find what holds the connections, then raise maxclients",
     now=(
@@ -61,6 +62,7 @@ MORE_CLIENTS = Remediation(
     elasticache=_RAISED,
     memorydb=_RAISED,
 )
+REJECTED = replace(MORE_CLIENTS, when="connections were rejected")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class ClientsLimits(Limits):
     event=frozenset({"rejected"}),
     opens=Confirm(3, 3),
     resolves=Confirm(3, 3),
-    remediation={"crowded": MORE_CLIENTS, "rejected": MORE_CLIENTS},
+    remediation={"crowded": MORE_CLIENTS, "rejected": REJECTED},
 )
 def clients_headroom(facts: PairFacts, limits: ClientsLimits) -> Verdict:
     """Judge connected clients as a share of maxclients, and connections rejected since the last look.
@@ -157,6 +159,7 @@ _CUT_OFF = (
     "cut off and misses what was told."
 )
 BUFFERS = Remediation(
+    when="the limit is not the default",
     why=_CUT_OFF,
     do="Set the Pub/Sub buffer to its default",
     now=Code('CONFIG SET client-output-buffer-limit "{suggested_limit}"'),
@@ -189,6 +192,7 @@ BUFFERS = Remediation(
     ),
 )
 CUT_OFF = Remediation(
+    when="subscribers were disconnected",
     why=_CUT_OFF,
     do="Find what was slow to read",
     now=(

@@ -10,6 +10,7 @@ CONTRADICTED: Final = (
     "contradicted"  # the cause of such a verdict; `claim` names what was vouched for
 )
 ANEW = Remediation(
+    when="what was attested is contradicted",
     why="What people vouch for is believed until evidence speaks against it: then nobody knows which "
     "of the two is right, and every rule that rests on it is open.",
     do="Find out which is right: {claim}, or what was read",

@@ -42,6 +42,7 @@ _WAITS = (
     "EmailEngine then waits, and jobs stall."
 )
 EVERYSEC = Remediation(
+    when="appendfsync is always",
     why=_WAITS,
     do="Set appendfsync to everysec",
     now=Code("CONFIG SET appendfsync everysec"),
@@ -51,6 +52,7 @@ EVERYSEC = Remediation(
     undo=Code("CONFIG SET appendfsync {appendfsync}"),
 )
 FASTER_DISK = Remediation(
+    when="the disk is slow",
     why=_WAITS,
     do="Put the AOF on a disk with {limits.least_iops:count} IOPS or more",
     now=(
@@ -175,6 +177,7 @@ def is_slow_for_long(looks: tuple[bool, ...], times: int = SLOW_LOOKS) -> bool:
 # --- What the AOF's last work came to
 
 WRITE_FAILED = Remediation(
+    when="the AOF cannot be written",
     why="Redis could not write to the AOF: it refuses EmailEngine's writes until it can, and what is "
     "not on the disk is lost in a crash.",
     do="Free the disk that holds the AOF",
@@ -196,6 +199,7 @@ WRITE_FAILED = Remediation(
     undo="Nothing to undo.",
 )
 REWRITE_FAILED = Remediation(
+    when="the AOF cannot be rewritten",
     why="The last rewrite of the AOF failed: the file grows until the disk is full, and a start from "
     "it takes ever longer.",
     do="Let the AOF be rewritten",

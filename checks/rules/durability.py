@@ -93,6 +93,7 @@ _MEMORYDB = Steps(
     effect=Effect.CONSOLE,
 )
 SAVE = Remediation(
+    when="neither RDB nor AOF is on",
     why=_LOST,
     do="Switch RDB snapshots on",
     now=SET_SAVE,
@@ -106,6 +107,7 @@ SAVE = Remediation(
     memorydb=_MEMORYDB,
 )
 AOF_ONLY = Remediation(
+    when="AOF alone, on a disk that nobody vouches for",
     why=(
         "An AOF alone writes with every change: on a slow disk Redis waits for it, and EmailEngine "
         "waits for Redis. RDB snapshots suit it better."

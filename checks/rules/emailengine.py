@@ -66,6 +66,7 @@ _HEALTH = (
     "The next check closes this by itself.",
 )
 DOWN = Remediation(
+    when="EmailEngine does not answer",
     why="While EmailEngine does not answer, nobody can send through it and no mailbox is watched.",
     do="Bring EmailEngine back",
     now=(
@@ -79,6 +80,7 @@ DOWN = Remediation(
     effect=Effect.NONE,
 )
 NOT_FROM_HERE = Remediation(
+    when="only our probe cannot reach EmailEngine",
     why="EmailEngine works on its queues, so mail flows; but whether it answers is not seen.",
     do="Open the way to EmailEngine's port",
     now=(

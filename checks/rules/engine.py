@@ -238,6 +238,7 @@ STANDINGS: Final[Mapping[Engine, tuple[str, Severity]]] = {
     Engine.MEMORYDB: ("not supported", Severity.CRITICAL),
 }
 OUTSIDE = Remediation(
+    when="the vendor does not name it",
     why="The vendor's table does not name this make: what works is found out by using it.",
     do="Note that the vendor does not name {engine}",
     now="Nothing need be changed. Ask the vendor before you rely on help with {engine}.",
@@ -248,6 +249,7 @@ OUTSIDE = Remediation(
     effect=Effect.NONE,
 )
 EXPERIMENTAL = Remediation(
+    when="the vendor calls it experimental",
     why="The vendor calls this make experimental: EmailEngine may meet commands that behave otherwise.",
     do="Move to Redis or Valkey",
     now=_MOVE,
@@ -276,6 +278,7 @@ EXPERIMENTAL = Remediation(
     ),
 )
 CONSTRAINED = Remediation(
+    when="a service with constraints",
     why=(
         "The provider limits commands and the size of a request: beyond them EmailEngine's calls "
         "fail, and large messages cannot be queued."
@@ -295,6 +298,7 @@ CONSTRAINED = Remediation(
     effect=Effect.CONSOLE,
 )
 UNSUPPORTED = Remediation(
+    when="the vendor rules it out",
     why=(
         "The vendor declares this service incompatible with EmailEngine: it may lose what it has "
         "confirmed, or refuse EmailEngine's scripts."

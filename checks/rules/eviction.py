@@ -90,6 +90,7 @@ _AWS_MEMORYDB = Steps(
     verify=(Code("INFO memory"), "must answer maxmemory_policy:noeviction."),
 )
 NOEVICTION = Remediation(
+    when="keys may be evicted, and memory is not full",
     why=_EVICTS,
     do="Set maxmemory-policy to noeviction",
     now=Code("CONFIG SET maxmemory-policy noeviction"),
@@ -118,6 +119,7 @@ _UPSTASH_ROOM = replace(
     now="In the Upstash console, choose a plan with a larger data size, then switch Eviction off.",
 )
 ROOM_FIRST = Remediation(
+    when="memory is full, and the host has room",
     why=_EVICTS,
     do="Raise maxmemory, then set maxmemory-policy to noeviction",
     now=(
@@ -139,6 +141,7 @@ ROOM_FIRST = Remediation(
 )
 ADD_RAM_FIRST = replace(
     ROOM_FIRST,
+    when="memory is full, and the host has no room",
     do="Add RAM and raise maxmemory, then set maxmemory-policy to noeviction",
     now=(
         (

@@ -114,6 +114,7 @@ _ANYBODY = (
     "password is asked for."
 )
 PASSWORD = Remediation(
+    when="no password is asked for",
     why=_ANYBODY,
     do="Ask for a password",
     now=(
@@ -175,6 +176,7 @@ _IN_CONSOLE = Steps(
     effect=Effect.CONSOLE,
 )
 TLS = Remediation(
+    when="no TLS",
     why="Without TLS whoever listens on the way reads the password, credentials and mail.",
     do="Switch TLS on",
     now=(

@@ -41,6 +41,7 @@ _CLIENTS = Code("CLIENT LIST")
 # --- The same Redis
 
 OTHER_SERVER = Remediation(
+    when="EmailEngine uses another server",
     why="What we watch is not what EmailEngine uses: every green lamp of this Redis says nothing "
     "about its mail.",
     do="Register the Redis that EmailEngine uses",
@@ -58,6 +59,7 @@ OTHER_SERVER = Remediation(
     effect=Effect.NONE,
 )
 FAILED_OVER = Remediation(
+    when="a failover",
     why="Another server has taken over. What the old one had not passed on yet is lost.",
     do="See whether the failover was meant, and whether all data came along",
     now=(

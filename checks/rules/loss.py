@@ -195,6 +195,7 @@ def _token_is_gone(facts: PairFacts) -> bool:
 
 DRIFT: Final = "redis.credentials-drift"
 REFUSED = Remediation(
+    when="sign-ins were refused",
     why="EmailEngine lives on connections that are already signed in. At its next reconnect it is "
     "refused as we are, and its process ends.",
     do="Let Redis accept EmailEngine's account before it reconnects",
@@ -213,6 +214,7 @@ REFUSED = Remediation(
     effect=Effect.NO_RESTART,
 )
 MANY_REFUSED = Remediation(
+    when="many sign-ins were refused",
     why="Somebody signs in with wrong credentials again and again: a client that was forgotten in a "
     "rotation, or someone who guesses.",
     do="Find who signs in with wrong credentials",

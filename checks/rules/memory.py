@@ -125,6 +125,7 @@ _LARGER_PLAN = Steps(
     effect=Effect.CONSOLE,
 )
 RAISE = Remediation(
+    when="maxmemory is too small, and the host has room",
     why=_DIES,
     do="Raise maxmemory to {suggested_maxmemory_bytes:size}",
     now=(
@@ -145,6 +146,7 @@ RAISE = Remediation(
     memorydb=_LARGER_NODE,
 )
 ADD_RAM = Remediation(
+    when="maxmemory is too small, and the host has no room",
     why=_DIES,
     do="Add RAM, then raise maxmemory",
     now=(
@@ -167,6 +169,7 @@ ADD_RAM = Remediation(
     memorydb=_LARGER_NODE,
 )
 ADD_RAM_ONLY = Remediation(
+    when="no maxmemory, and the host’s RAM is too small",
     why=_DIES,
     do="Add RAM to the Redis host",
     now=(

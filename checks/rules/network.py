@@ -133,6 +133,7 @@ PROVIDERS_PRIMARY = Steps(
     effect=Effect.CONSOLE,
 )
 REPLICA = Remediation(
+    when="the endpoint is a replica",
     why=_READS_ONLY,
     do="Point EmailEngine and the pair at the primary",
     now=(
@@ -150,6 +151,7 @@ REPLICA = Remediation(
     upstash=PROVIDERS_PRIMARY,
 )
 SENTINEL = Remediation(
+    when="the endpoint is a Sentinel",
     why="A Sentinel holds no data and knows no data command; EmailEngine supports no Sentinel URL.",
     do="Register the primary that the Sentinel watches",
     now=(

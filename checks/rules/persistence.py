@@ -155,6 +155,7 @@ def _saved(redis: RedisFacts, age_s: float) -> str:
 # --- The last save
 
 FAILED = Remediation(
+    when="the last save failed",
     why=(
         "Redis could not write its last snapshot: what changed since the one before is on no disk, "
         "and by default Redis refuses writes until one succeeds."
@@ -167,6 +168,7 @@ FAILED = Remediation(
     undo=_NO_UNDO,
 )
 HUNG = Remediation(
+    when="a save does not end",
     why="While a save hangs no other begins: changes pile up unsaved, and its copies fill the RAM.",
     do="See why the save does not end",
     now=(

@@ -35,6 +35,7 @@ WORK: Final = {SUBMIT: "mail is accepted and not sent", NOTIFY: "webhooks are no
 
 _CLIENTS = Code("CLIENT LIST")
 DEAD = Remediation(
+    when="the workers are gone",
     why=(
         "EmailEngine takes messages in and answers as if all were well, but nobody works on its "
         "queues: they only grow. Some versions lose their workers when Redis restarts."
@@ -55,6 +56,7 @@ DEAD = Remediation(
     effect=Effect.NONE,
 )
 NO_LICENCE = Remediation(
+    when="EmailEngine has no licence",
     why=(
         "Without a licence EmailEngine stops its workers some 20 minutes after a start: it still "
         "answers, but sends nothing."

@@ -72,6 +72,7 @@ _PING = (Code("PING"), "must answer PONG, asked from {origin} with the stored ac
 _NOTHING_LASTING = "Nothing lasting to set: this is a state, not a setting."
 
 CONNECTION = Remediation(
+    when="nothing answers",
     why=_STOPS,
     do="Bring Redis back, or open the way to it from {origin}",
     now=(
@@ -96,6 +97,7 @@ CONNECTION = Remediation(
     memorydb=Steps(now="See the cluster's status, and let its security group admit {origin}."),
 )
 ONLY_FROM_HERE = Remediation(
+    when="only our probe cannot reach it",
     why="EmailEngine reaches its Redis, so mail flows; but nothing of this Redis is checked.",
     do="Open the way to Redis from {origin}",
     now=(
@@ -109,6 +111,7 @@ ONLY_FROM_HERE = Remediation(
     effect=Effect.NONE,
 )
 TLS = Remediation(
+    when="TLS fails",
     why=_STOPS,
     do="Make the TLS settings of pair and server agree",
     now=(
@@ -123,6 +126,7 @@ TLS = Remediation(
     effect=Effect.NONE,
 )
 AUTH = Remediation(
+    when="the account is refused",
     why=(
         "EmailEngine keeps its open connections, but it ends at its next reconnect if its account "
         "is refused as ours is."
@@ -141,6 +145,7 @@ AUTH = Remediation(
     memorydb=Steps(now="Compare with the ACL that the cluster uses."),
 )
 PROTECTED_MODE = Remediation(
+    when="Redis is in protected mode",
     why="In protected mode Redis serves its own host only, because it has no password.",
     do="Give Redis a password",
     now=(
@@ -153,6 +158,7 @@ PROTECTED_MODE = Remediation(
     undo="On {host} itself, set an empty requirepass: protected mode then closes it again.",
 )
 MAX_CLIENTS = Remediation(
+    when="Redis takes no more connections",
     why="New connections are refused: EmailEngine cannot reconnect when it loses one.",
     do="Free connections of Redis, or allow more",
     now=(
@@ -165,6 +171,7 @@ MAX_CLIENTS = Remediation(
     undo="Set maxclients to its former value.",
 )
 LOADING = Remediation(
+    when="Redis is loading its data",
     why="Until the dataset is loaded Redis refuses every command of EmailEngine.",
     do="Wait until Redis has loaded its dataset",
     now=(
@@ -178,6 +185,7 @@ LOADING = Remediation(
     effect=Effect.NONE,
 )
 BUSY = Remediation(
+    when="a script blocks Redis",
     why="A script runs and Redis answers nobody else until it ends.",
     do="End the script that blocks Redis",
     now=(Code("SCRIPT KILL"), "It is refused once the script has written: then wait for its end."),
@@ -187,6 +195,7 @@ BUSY = Remediation(
     undo=_NOTHING_LASTING,
 )
 PROTOCOL = Remediation(
+    when="what answers is not Redis",
     why=_STOPS,
     do="Register the address where Redis listens",
     now="Compare host and port of the pair with EmailEngine's own Redis URL.",

@@ -50,6 +50,7 @@ _CONSOLE = Steps(
     effect=Effect.CONSOLE,
 )
 ATTACH = Remediation(
+    when="a replica is missing",
     why=_ONE_COPY,
     do="Bring the missing replica back",
     now=(
@@ -73,6 +74,7 @@ ATTACH = Remediation(
 )
 LAG = replace(
     ATTACH,
+    when="a replica lags",
     why="A replica far behind has lost that much when it has to take over.",
     do="Let the replica keep up",
     now=(
@@ -99,6 +101,7 @@ LAG = replace(
 )
 ADD = replace(
     ATTACH,
+    when="no replica",
     do="Consider a replica",
     now=(
         "Set up a second server of the same make and version, and run on it:",
@@ -108,6 +111,7 @@ ADD = replace(
     verify=(Code("INFO replication"), "must list a replica with state=online."),
 )
 QUORUM = Remediation(
+    when="the Sentinels have no quorum",
     why="Without a quorum the Sentinels cannot make a replica the primary when this server ends.",
     do="Bring the Sentinels back to a quorum",
     now=(

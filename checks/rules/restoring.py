@@ -37,6 +37,7 @@ _DAMAGED = (
     "is found out on the day it is needed."
 )
 COPY_ANEW = Remediation(
+    when="the copy is damaged",
     why=_DAMAGED,
     do="Copy a fresh dump, whole, and find out what cut it off",
     now=(
@@ -60,6 +61,7 @@ COPY_ANEW = Remediation(
     ),
 )
 SUM_ON = Remediation(
+    when="the copy has no checksum",
     why="Without its checksum nobody can tell whether a copy is what {engine} wrote: a flipped bit "
     "comes back as a wrong value, or not at all.",
     do="Switch rdbchecksum on",
@@ -144,6 +146,7 @@ def _why_doubtful(copy: Copy) -> Missing:
 # --- Of a likely size
 
 LOOK_INTO = Remediation(
+    when="its size changed much",
     why="A copy that is suddenly far smaller may be of an emptied or another Redis; one that is far "
     "larger fills the place where copies are kept.",
     do="Find out why the copy's size changed",
@@ -159,6 +162,7 @@ LOOK_INTO = Remediation(
     effect=Effect.NONE,
 )
 NO_BYTES = Remediation(
+    when="the copy is empty",
     why="A file without a byte restores an empty Redis.",
     do="Make the job write a copy with something in it",
     now=(
@@ -287,6 +291,7 @@ _HOPE = (
     "keys, and measures how long a real restore would take."
 )
 DRILL = Remediation(
+    when="a drill is due",
     why=_HOPE,
     do="Let a drill restore the newest copy",
     now="Drill now, on the pair's Backups page: a worker loads the newest good copy into a scratch "
@@ -299,6 +304,7 @@ DRILL = Remediation(
     effect=Effect.NONE,
 )
 DRILL_FAILED = Remediation(
+    when="the last drill failed",
     why=_HOPE + " The last one failed: on the day it counts, the restore would too.",
     do="Make a copy that can be restored",
     now=(

@@ -34,6 +34,7 @@ _CONSOLE = Steps(
     effect=Effect.CONSOLE,
 )
 ZONE = Remediation(
+    when="the two stand apart",
     why="EmailEngine waits for Redis many times for each message: every ms of the way between them "
     "slows all of its work, and the link between places fails more often than either.",
     do="Move both into one zone",
@@ -179,6 +180,7 @@ def _stated(*places: str | Missing) -> str:
 # --- Neighbours
 
 SPREAD = Remediation(
+    when="pairs share the server",
     why="What shares a server shares its memory, its one thread and its end: a neighbour's burst is "
     "EmailEngine's delay, and the limits set for one hold for all.",
     do="Give each EmailEngine a Redis of its own",
@@ -197,6 +199,7 @@ SPREAD = Remediation(
     effect=Effect.NONE,
 )
 SAME_KEYS = Remediation(
+    when="two pairs on the same keys",
     why="Two EmailEngines on the same keys take each other's jobs and accounts: messages are sent twice "
     "or lost.",
     do="Part the two pairs at once",

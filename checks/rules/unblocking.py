@@ -14,6 +14,7 @@ _REFUSED = (
 )
 _WHERE = "In the provider's console or support: it runs the disk of this service."
 MISCONF_RDB = Remediation(
+    when="the last save failed",
     why=_REFUSED,
     do="Make Redis able to save, then save once",
     now=(
@@ -43,6 +44,7 @@ AFTER_REWRITE: Final = (
     Code('SCRIPT LOAD "return 1"'),
 )
 MISCONF_AOF = Remediation(
+    when="the AOF cannot be written",
     why=_REFUSED,
     do="Make Redis able to write its AOF",
     now=(
@@ -65,9 +67,18 @@ _ROOM = (
     Code("INFO memory"),
     "must show used_memory well below maxmemory; then send a test message.",
 )
-OOM = replace(RAISE, why=_REFUSED, do="Give Redis more memory: raise maxmemory", verify=_ROOM)
-OOM_ADD_RAM = replace(ADD_RAM, why=_REFUSED, verify=_ROOM)
+OOM = replace(
+    RAISE,
+    when="out of memory, and the host has room",
+    why=_REFUSED,
+    do="Give Redis more memory: raise maxmemory",
+    verify=_ROOM,
+)
+OOM_ADD_RAM = replace(
+    ADD_RAM, when="out of memory, and the host has no room", why=_REFUSED, verify=_ROOM
+)
 NOREPLICAS = Remediation(
+    when="too few good replicas",
     why=_REFUSED,
     do="Bring the missing replicas back",
     now=(
@@ -85,6 +96,7 @@ NOREPLICAS = Remediation(
     undo=Code("CONFIG SET min-replicas-to-write {min_replicas_to_write_count}"),
 )
 REPLICA = Remediation(
+    when="the endpoint is a read-only replica",
     why=_REFUSED,
     do="Point EmailEngine and the pair at the primary",
     now=(
@@ -99,6 +111,7 @@ REPLICA = Remediation(
     effect=Effect.NONE,
 )
 CLUSTER_DOWN = Remediation(
+    when="the cluster is down",
     why=_REFUSED,
     do="Let the cluster serve all its slots, then move to a standalone Redis",
     now=(
@@ -112,6 +125,7 @@ CLUSTER_DOWN = Remediation(
     undo="Nothing to undo.",
 )
 QUOTA = Remediation(
+    when="the plan’s quota is used up",
     why=_REFUSED,
     do="Choose a plan without a quota of commands",
     now="In the provider's console, choose a fixed plan or pay as you go: the quota is used up.",

@@ -16,7 +16,7 @@ from checks.facts import Engine
 from checks.render import Blank, duration, fill
 from checks.render import in_unit as in_unit
 from checks.rule import Group, Kind, Limits, Rule, Severity
-from fleet.portal import addresses, causes
+from fleet.portal import addresses
 
 Words = str | Promise
 KINDS: Final[dict[str, Words]] = {
@@ -109,7 +109,7 @@ class Variant:
 class Cure:
     """What to do about one cause: the general remediation, then the engines that differ."""
 
-    cause: Words
+    when: str
     variants: tuple[Variant, ...]
 
 
@@ -217,7 +217,7 @@ def _cure(rule: Rule, cause: str) -> Cure:
     rest = [engine for engine in Engine if engine not in own]
     every = _variant(rule, cause, Engine.REDIS, label, _tested(rule, cause, rest))
     return Cure(
-        causes.in_words(cause),
+        general.when,
         (
             every,
             *(_variant(rule, cause, one, one.label, _tested(rule, cause, [one])) for one in own),

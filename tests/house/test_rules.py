@@ -160,7 +160,7 @@ def texts_of(remedy):
     """List every text of a remediation, with its field's name."""
     for field in fields(Remediation):
         value = getattr(remedy, field.name)
-        if isinstance(value, tuple | str) and field.name != "effect":
+        if isinstance(value, tuple | str) and field.name not in {"when", "effect"}:
             yield from (
                 (field.name, text) for text in (value if isinstance(value, tuple) else (value,))
             )
@@ -398,6 +398,14 @@ def test_no_limit_that_a_policy_may_set_breaks_a_rule(judged):
 
 
 # --- Remediation
+
+
+@RULE
+def test_a_rules_remediations_are_told_apart_in_words(judged):
+    told = [remedy.when for remedy in judged.remediation.values()]
+
+    assert len(set(told)) == len(told)
+    assert len(told) == 1 or all(told)
 
 
 @RULE
