@@ -14,6 +14,7 @@ from checks.rules import (
     capacity,
     clients,
     disk,
+    drills,
     durability,
     emailengine,
     engine,
@@ -72,6 +73,7 @@ TOPICS = (
     backup_age,
     backup_secret,
     restoring,
+    drills,
 )
 
 RULES: tuple[Rule, ...] = tuple(found for topic in TOPICS for found in rules_in(topic))

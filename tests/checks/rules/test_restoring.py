@@ -1,12 +1,12 @@
-"""Whole, of a likely size, and restored before: each at its boundaries."""
+"""Whole, and of a likely size: each at its boundaries."""
 
 from dataclasses import replace
 
 import pytest
 
-from checks.facts import Missing, Restore
+from checks.facts import Missing
 from checks.rule import Outcome
-from checks.rules.restoring import copy_size, intact, restore_proven
+from checks.rules.restoring import copy_size, intact
 from tests.checks.pairs import COPY, MIB, facts_with, source_with
 
 DAYS = 86_400.0
@@ -92,48 +92,7 @@ def test_the_size_stands_beside_what_redis_holds():
     assert "used_memory_bytes" not in copy_size.judge(without).evidence
 
 
-@pytest.mark.parametrize(
-    ("is_passed", "age_s", "expected"),
-    [
-        (True, 30 * DAYS - 1, ("pass", None)),
-        (True, 30 * DAYS, ("pass", None)),
-        (True, 30 * DAYS + 1, ("fail", "warning")),
-        (False, 1.0, ("fail", "critical")),
-        (False, 90 * DAYS, ("fail", "critical")),
-    ],
-)
-def test_restore_steps(is_passed, age_s, expected):
-    restore = Restore(is_passed=is_passed, age_s=age_s, text="keys are missing")
-
-    assert judged(restore_proven, restore=restore) == expected
-
-
-def test_no_drill_yet_is_a_note_with_its_reason():
-    verdict = judge(
-        restore_proven,
-        restore=Missing("no_history", "no drill yet"),
-        restore_trouble="no server reads RDB version 12",
-    )
-
-    assert (verdict.outcome.value, verdict.severity.value) == ("fail", "info")
-    assert verdict.message == (
-        "No restore has been proven yet: no server reads RDB version 12; a drill should prove one"
-    )
-
-
-@pytest.mark.parametrize("age_s", [19.0, 3 * DAYS])
-def test_a_failed_drill_is_told_in_words_that_stay_true(age_s):
-    last = Restore(is_passed=False, age_s=age_s, text="keys are missing")
-
-    verdict = judge(restore_proven, restore=last)
-
-    assert verdict.short == "Restore drill failed"
-    assert verdict.message == (
-        "The last restore drill failed: keys are missing; it must bring back what was saved"
-    )
-
-
-@pytest.mark.parametrize("rule", [intact, copy_size, restore_proven], ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", [intact, copy_size], ids=lambda rule: rule.id)
 def test_of_the_providers_snapshots_nothing_can_be_read(rule):
     facts = facts_with(backup={"sources": ()}, attested={"managed_snapshot_hours": 24})
 
