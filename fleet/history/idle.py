@@ -11,10 +11,24 @@ from django.db.models import Max
 from fleet.history.models import FleetHour, RolledDay
 from fleet.history.rollup import bounds
 from fleet.history.trend import Pace
+from fleet.registry.arrays import rows_of
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 # An hour's figures are written within five minutes of its end.
 WRITTEN: Final = timedelta(minutes=10)
+# From one hour to the next by the index: an hour has a row for each zone and engine, and only one
+# of them is read.
+HOURS: Final = """
+WITH RECURSIVE hours AS (
+    SELECT (SELECT at FROM history_fleethour
+        WHERE at >= %(since)b AND at < %(until)b ORDER BY at LIMIT 1) AS at
+    UNION ALL
+    SELECT (SELECT f.at FROM history_fleethour f
+        WHERE f.at > h.at AND f.at < %(until)b ORDER BY f.at LIMIT 1)
+    FROM hours h WHERE h.at IS NOT NULL
+)
+SELECT at FROM hours WHERE at IS NOT NULL ORDER BY at
+"""
 
 
 def idle(since: datetime, until: datetime, pace: Pace) -> list[tuple[datetime, datetime]]:
@@ -27,8 +41,7 @@ def idle(since: datetime, until: datetime, pace: Pace) -> list[tuple[datetime, d
         begins = [bounds(day)[0] for day in days.order_by("day").values_list("day", flat=True)]
         step = DAY
     else:
-        hours = FleetHour.objects.filter(at__gte=since - HOUR, at__lt=until)
-        begins = list(hours.order_by("at").values_list("at", flat=True).distinct())
+        begins = [at for (at,) in rows_of(HOURS, {"since": since - HOUR, "until": until})]
         step = HOUR
     return [(one + step, other) for one, other in pairwise(begins) if other - one > step]
 
