@@ -25,6 +25,12 @@ def raise_alarm(key: str, text: str, cure: str, now: datetime) -> None:
         logger.error("portal alarm key=%s: %s", alarm.key, alarm.text)
 
 
+def note_episode(key: str, text: str, cure: str, since: datetime, now: datetime) -> None:
+    """Put on record an episode that is over when it is found out: no banner, no mail."""
+    PortalAlarm.objects.create(key=key, text=text, cure=cure, since=since, ended_at=now)
+    logger.warning("portal alarm found over key=%s: %s", key, text)
+
+
 def clear_alarm(key: str, now: datetime) -> None:
     """End the episode, if there is one."""
     if PortalAlarm.objects.filter(key=key, ended_at=None).update(ended_at=now):

@@ -32,6 +32,7 @@ from fleet.portal.events import Event, events
 from fleet.portal.pair_page import policy_of
 from fleet.portal.ranges import BY_NAME, RANGES, Range
 from fleet.portal.scoped_admin import Rows, scoped_view
+from fleet.portal.standstills import standstills
 from fleet.registry.models import Pair, Target
 from fleet.registry.past import Stretch, course_of
 
@@ -108,7 +109,8 @@ def _shown(request: HttpRequest, rows: Rows, target_id: int) -> Shown:
     until = timezone.now()
     since = until - chosen.span
     course, policy = course_of(target_id, until), policy_of(pair.target)
-    read = _read(pair, chosen, _rests(course, chosen, since, until), since, until)
+    rests = _rests(course, pair.target.zone.slug, chosen, since, until)
+    read = _read(pair, chosen, rests, since, until)
     return Shown(
         pair,
         chosen,
@@ -119,8 +121,10 @@ def _shown(request: HttpRequest, rows: Rows, target_id: int) -> Shown:
     )
 
 
-def _rests(course: list[Stretch], chosen: Range, since: datetime, until: datetime) -> list[Rest]:
-    """Give when this pair was paused or archived, and when no pair was visited. One query."""
+def _rests(
+    course: list[Stretch], zone: str, chosen: Range, since: datetime, until: datetime
+) -> list[Rest]:
+    """Give when this pair was paused or archived, and when nobody could look. Two queries at most."""
     why = {"paused": _("paused"), "archived": _("archived")}
     ends = [*(one.at for one in course[1:]), until]
     rests = [
@@ -129,8 +133,10 @@ def _rests(course: list[Stretch], chosen: Range, since: datetime, until: datetim
         if one.state in why
     ]
     down = _("portal down, no pair checked")
-    found = idle(since, until, chosen.pace)
-    return rests + [Rest(begin.timestamp(), end.timestamp(), down) for begin, end in found]
+    found = [(*hours, down) for hours in idle(since, until, chosen.pace)]
+    if chosen.pace is not Pace.DAY:  # a day's gap is of days
+        found += standstills(zone, since, until)
+    return rests + [Rest(begin.timestamp(), end.timestamp(), why) for begin, end, why in found]
 
 
 def _nothing(shown: Shown) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils.translation import gettext
 
 from fleet.alerts.alarms import clear_alarm, raise_alarm
@@ -20,11 +20,10 @@ from fleet.portal.faults import Fault
 from fleet.portal.lag import Lag, read_lag
 from fleet.portal.manning import SEEN_WITHIN, zones_seen
 from fleet.portal.models import Pulse
-from fleet.portal.scoped_admin import Rows
+from fleet.portal.standstills import SEES_ALL, note_standstill
 from fleet.registry.current import fleet_settings
 from fleet.registry.egress import egress_rules
 from fleet.registry.models import Worker, Zone
-from fleet.registry.scoping import EVERYTHING
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,6 @@ OURS: Final = (
 )
 PING_EVERY: Final = timedelta(seconds=60)
 SWITCH: Final = "deadman.unreached"
-SEES_ALL: Final = Rows(EVERYTHING, EVERYTHING)
 
 
 def watch(now: datetime) -> None:
@@ -60,9 +58,20 @@ def watch(now: datetime) -> None:
         if key not in wrong and any(ours in key for ours in OURS):
             clear_alarm(key, now)
     # Written last, and in a row of its own: that it can be written is a part of being well.
-    pulse, _is_new = SEES_ALL.of(Pulse).update_or_create(id=1, defaults={"watched_at": now})
+    pulse = _beat(now)
     if settings.DEADMAN_URL and not lag.complaints(now):
         _call_switch(pulse, now)
+
+
+def _beat(now: datetime) -> Pulse:
+    """Write that somebody looked, and how long nobody had: one run of many does that."""
+    with transaction.atomic():
+        first = {"watched_at": now}
+        pulse, _is_new = SEES_ALL.of(Pulse).select_for_update().get_or_create(id=1, defaults=first)
+        note_standstill(pulse, now)
+        pulse.watched_at = now
+        pulse.save(update_fields=["watched_at"])
+    return pulse
 
 
 def _faults(lag: Lag, now: datetime) -> Iterator[Fault]:

@@ -7,6 +7,7 @@ import time_machine
 from django.core.cache import cache
 from django.utils import timezone
 
+from fleet.alerts.models import PortalAlarm
 from fleet.findings.models import MaintenanceWindow, Waiver
 from fleet.history import partitions
 from fleet.history.models import FleetHour, RolledDay, Visit, VisitDay, VisitHour
@@ -16,7 +17,7 @@ from tests.fleet.factories import make_pair, make_person, make_state, make_zone
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +116,35 @@ def test_a_gap_of_hours_in_which_no_pair_was_visited_is_the_portals(operator, pa
     visit(pair, timedelta(minutes=1), rtt_median_us=300)
 
     assert reasons(operator, pair) == ["portal down, no pair checked", "not checked"]
+
+
+@pytest.mark.parametrize(
+    ("key", "began_ago", "ended_ago", "why"),
+    [
+        ("portal.stood-still", 40, 15, "portal down"),
+        ("portal.stood-still", 30, 18, "not checked"),  # less than half of the gap
+        ("zone.eu-1.no-worker", 38, 15, "no worker in zone eu-1"),
+        ("zone.eu-1.no-worker", 27, 15, "no worker in zone eu-1"),  # not seen a minute before
+        ("zone.us-2.no-worker", 40, 15, "not checked"),
+        ("mail.refusing", 40, 15, "not checked"),
+    ],
+)
+def test_a_gap_of_less_than_an_hour_is_the_portals_too(
+    operator, pair, key, began_ago, ended_ago, why
+):
+    for ago in (42, 41, 40, 15, 14, 1):
+        visit(pair, timedelta(minutes=ago), rtt_median_us=300)
+    times = {"since": NOON - began_ago * MINUTE, "ended_at": NOON - ended_ago * MINUTE}
+    PortalAlarm.objects.create(key=key, text="", cure="", **times)
+
+    assert reasons(operator, pair) == [why, "not checked"]
+
+
+def test_a_zone_that_still_has_no_worker_is_why_a_gap_goes_on(operator, pair):
+    visit(pair, HOUR, rtt_median_us=300)
+    PortalAlarm.objects.create(key="zone.eu-1.no-worker", text="", cure="", since=NOON - HOUR)
+
+    assert reasons(operator, pair) == ["no worker in zone eu-1"]
 
 
 def test_a_gap_of_days_in_which_no_pair_was_visited_is_the_portals(operator, pair):

@@ -411,3 +411,18 @@ def test_a_blind_zone_is_told_to_operators_once_until_it_sees():
     watch(NOW + MINUTE)
     alarm.refresh_from_db()
     assert alarm.ended_at == NOW + MINUTE
+
+
+@pytest.mark.parametrize(("minutes", "is_noted"), [(3, False), (25, True)])
+def test_having_stood_still_is_put_on_record_once_and_alarms_nobody(minutes, is_noted):
+    pair()
+    later = NOW + minutes * MINUTE
+
+    watch(later)
+    watch(later + SECOND)
+
+    noted = PortalAlarm.objects.filter(key="portal.stood-still")
+    told = [(NOW, later, "The portal stood still for 25\u202fmin.")] if is_noted else []
+    assert list(noted.values_list("since", "ended_at", "text")) == told
+    assert "portal.stood-still" not in alarms()
+    assert Pulse.objects.get().watched_at == later + SECOND
