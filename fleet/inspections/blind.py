@@ -178,23 +178,27 @@ def _void(zone: Zone) -> None:
 
 
 def _outlook(zone: Zone) -> Outlook:
-    """Choose what to look at: the reference, and some of the zone's pairs, at random.
+    """Choose what to look at: the reference, and some of the zone's pairs.
 
     Of pairs that answered and are not known to be down, where there are any: a name that was
-    mistyped, or a data centre that is known to be dark, is silent to a worker that sees.
+    mistyped, or a data centre that is known to be dark, is silent to a worker that sees. Half of
+    them answered last: where most of a zone falls silent at once, these are the ones that did not.
+    The others are chosen at random, for those may be of one server.
     """
     pairs = Pair.objects.filter(target__zone=zone, target__state=Target.State.ACTIVE)
     known_down = Finding.objects.filter(
         target=OuterRef("target"), rule_id=REACHABLE, state=Finding.State.OPEN
     )
     answering = pairs.filter(~Exists(known_down), target__pair_state__answered_at__isnull=False)
-    urls = _some_urls(answering) or _some_urls(pairs)
+    newest = _urls(answering.order_by("-target__pair_state__answered_at"), SAMPLE // 2)
+    others = _urls(answering.order_by("?"), SAMPLE - len(newest))
+    urls = dict.fromkeys([*newest, *others]) or _urls(pairs.order_by("?"), SAMPLE)
     ends = [end for url in urls if (end := _endpoint(url))]
     return Outlook(reference(fleet_settings().reference_address), tuple(ends), egress_rules())
 
 
-def _some_urls(pairs: QuerySet[Pair]) -> list[str]:
-    return list(pairs.order_by("?").values_list("redis_url", flat=True)[:SAMPLE])
+def _urls(pairs: QuerySet[Pair], most: int) -> list[str]:
+    return list(pairs.values_list("redis_url", flat=True)[:most])
 
 
 def reference(text: str) -> Endpoint | None:

@@ -338,6 +338,24 @@ def test_what_was_silent_before_says_nothing_of_the_way_out(ends, is_known):
     assert (zone().suspect_since, zone().blind_since) == (None, None)
 
 
+def test_who_answered_last_tells_that_a_zone_sees_whose_others_fell_silent_at_once(ends):
+    """Of so many that answered until now one is seldom met by chance: nobody else would be read."""
+    (alive, *_others), _shut = ends
+    first, *others = make_pairs(60)
+    # Of this machine, though not by its name: such a pair alone would not be looked at.
+    Pair.objects.filter(pk=first.pk).update(redis_url=f"redis://[::ffff:127.0.0.1]:{alive}")
+    for n, pair in enumerate(others):
+        Pair.objects.filter(pk=pair.pk).update(redis_url=f"redis://redis-{n}.invalid:6379")
+    PairState.objects.update(answered_at=NOW - MINUTE)
+    PairState.objects.filter(target=first.pk).update(answered_at=NOW)
+    silent(*others[:20])
+    assert suspect(NOW) == ["eu-1"]
+
+    check_oneself(worker().name, NOW + SECOND)
+
+    assert (zone().suspect_since, zone().blind_since) == (None, None)
+
+
 def test_what_answered_until_now_and_is_silent_is_a_blind_zone():
     pairs = make_pairs(4)
     for n, pair in enumerate(pairs):
