@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-from django.db.models import Max
+from django.db.models import Max, Min
 
 from fleet.history.models import FleetHour, RolledDay
 from fleet.history.rollup import bounds
@@ -56,3 +56,9 @@ def idle_since(at: datetime, now: datetime) -> datetime | None:
         return None
     newest: datetime | None = FleetHour.objects.filter(at__lte=begin).aggregate(at=Max("at"))["at"]
     return newest + HOUR if newest is not None and newest < begin else None
+
+
+def told_from() -> datetime | None:
+    """Give the hour from which on it is known whether any pair was visited. One query."""
+    first: datetime | None = FleetHour.objects.aggregate(at=Min("at"))["at"]
+    return first

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
+
+from django.db.models import Min, Model, QuerySet
 
 from fleet.history import ordering, partitions, rollup
 from fleet.history.growth import keep_growth
@@ -13,9 +15,13 @@ from fleet.registry.models import FleetSettings
 
 logger = logging.getLogger(__name__)
 
-# A run drops no more of a table, and none where the clocks disagree: a clock that was wrong for
-# minutes must not cost years.
+M = TypeVar("M", bound=Model)
+D = TypeVar("D", date, datetime)
+
+# A run drops no more days or months of a table, and none where the clocks disagree: a clock that was
+# wrong for minutes must not cost years.
 DROPS: Final = 2
+MONTH: Final = timedelta(days=31)
 CLOCKS_AGREE: Final = timedelta(hours=1)
 
 
@@ -43,10 +49,17 @@ def keep(now: datetime, database_now: datetime, settings: FleetSettings) -> None
     ):
         partitions.drop_before(table, oldest, most=DROPS)
     since, _until = rollup.bounds(days_from)
-    FleetHour.objects.filter(at__lt=since).delete()
-    ScoreDay.objects.filter(day__lt=days_from).delete()
-    RolledDay.objects.filter(day__lt=days_from).delete()
+    _delete_before(FleetHour.objects.all(), "at", since)
+    _delete_before(ScoreDay.objects.all(), "day", days_from)
+    _delete_before(RolledDay.objects.all(), "day", days_from)
     ordering.order_closed(rollup.first_open(now))
+
+
+def _delete_before(rows: QuerySet[M], column: str, oldest: D) -> None:
+    """Delete what is older, as many months of it as a run drops partitions."""
+    first: D | None = rows.aggregate(first=Min(column))["first"]
+    if first is not None:
+        rows.filter(**{f"{column}__lt": min(oldest, first + DROPS * MONTH)}).delete()
 
 
 def _drop_raw(oldest: date, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The terms of a visit that the fleet sets: intervals, which rules are core, the policies."""
+"""The terms that the fleet sets: intervals, core rules, policies, how long history is kept."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class Terms:
     policies: Policies
     core_rules: tuple[str, ...] | None
     seconds: Mapping[str, Mapping[Cadence, int]]  # by engine; "" for engines without their own
+    hourly_days: int
+    daily_days: int
 
     @property
     def engines(self) -> list[str]:
@@ -60,7 +62,7 @@ def terms() -> Terms:
             policies = last.policies
         else:
             policies = read_policies(core_rules)
-        _kept.terms = read(settings.intervals, policies, core_rules)
+        _kept.terms = read(settings, policies, core_rules)
         _kept.newest_id, _kept.read_at = newest, now
     return _kept.terms
 
@@ -71,9 +73,10 @@ def forget() -> None:
 
 
 def read(
-    intervals: Intervals, policies: Policies, core_rules: tuple[str, ...] | None = None
+    settings: FleetSettings, policies: Policies, core_rules: tuple[str, ...] | None = None
 ) -> Terms:
     """Work terms out from what the settings hold."""
+    intervals = settings.intervals
     return Terms(
         intervals,
         policies,
@@ -82,4 +85,6 @@ def read(
             engine: {cadence: interval_s(intervals, cadence, engine) for cadence in VISITED}
             for engine in ("", *(name for name in intervals if name != "default"))
         },
+        settings.hourly_days,
+        settings.daily_days,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from fleet.portal.chart_answers import as_csv, by_instant, drawn, gaps_in_words,
 from fleet.portal.events import Event, policy_events
 from fleet.portal.fleet_charts import Worst
 from fleet.portal.movers import SPANS, WEEK, movers
-from fleet.portal.ranges import BY_NAME, Range
+from fleet.portal.ranges import BY_NAME, Range, as_kept, kept_words
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.portal.score_charts import MOST_RULES, Day
 from fleet.portal.trends import LEAST_SHOWN
@@ -30,8 +30,8 @@ from fleet.registry.models import Tenant
 from fleet.registry.policies import FLEET
 from fleet.registry.scoping import EVERYTHING
 
-RANGES: Final = tuple(BY_NAME[name] for name in ("30d", "90d", "2y"))
-CHOSEN: Final = BY_NAME["90d"]
+RANGES: Final = tuple(replace(BY_NAME[name], pace=Pace.DAY) for name in ("30d", "90d", "2y"))
+CHOSEN: Final = RANGES[1]
 COUNTS: Final = tuple(Day.__dataclass_fields__)[1:-1]
 
 
@@ -44,6 +44,7 @@ class Shown:
     since: datetime
     until: datetime
     charts: list[Chart]
+    kept: str  # what retention took from the range, in words
 
     def chart(self, name: str) -> Chart:
         """Give one chart; Http404 for a name that is none."""
@@ -89,6 +90,7 @@ def data(request: HttpRequest, rows: Rows) -> JsonResponse:
                 "none": _("No score in this time."),
                 "rules": _rules_words(shown),
                 "starts": _("Axis starts at"),
+                "kept": shown.kept,
             },
             "charts": [drawn(chart, happened) for chart in shown.charts],
             "events": [told(event) for event in reversed(happened)],
@@ -99,12 +101,13 @@ def data(request: HttpRequest, rows: Rows) -> JsonResponse:
 @scoped_view
 def table(request: HttpRequest, rows: Rows, name: str) -> HttpResponse:
     """Answer with one chart as a table, newest day first, for htmx."""
-    chart = _shown(request, rows).chart(name)
+    shown = _shown(request, rows)
+    chart = shown.chart(name)
     lines = [
         (at, ["–" if value is None else chart.write(value) for value in values])
         for at, values in reversed(by_instant(chart.series))
     ]
-    values = {"chart": chart, "lines": lines, "gaps": gaps_in_words(chart)}
+    values = {"chart": chart, "lines": lines, "gaps": gaps_in_words(chart), "kept": shown.kept}
     return render(request, "portal/trends/day_table.html", values)
 
 
@@ -150,7 +153,8 @@ def frame(tenant: Tenant | None, view: str) -> dict[str, Any]:
 def _shown(request: HttpRequest, rows: Rows) -> Shown:
     tenant = tenant_of(request, rows)
     name = request.GET.get("range", "")
-    chosen = BY_NAME[name] if name in {one.name for one in RANGES} else CHOSEN
+    asked = next((one for one in RANGES if one.name == name), CHOSEN)
+    chosen = as_kept(asked, terms().hourly_days, terms().daily_days)
     until = timezone.now()
     since = until - chosen.span
     found = days(rows, tenant, since)
@@ -159,7 +163,7 @@ def _shown(request: HttpRequest, rows: Rows) -> Shown:
     else:
         charts = score_charts.charts(found, until.timestamp())
         charts += _of_hours(rows, tenant, since, until)
-    return Shown(tenant, chosen, since, until, charts)
+    return Shown(tenant, chosen, since, until, charts, kept_words(asked, chosen))
 
 
 def days(rows: Rows, tenant: Tenant | None, since: datetime) -> list[Day]:

@@ -18,7 +18,7 @@ from checks.catalog import BY_ID
 from checks.remedy import title as title_of
 from checks.rule import Severity
 from fleet.findings.past import Was
-from fleet.history.idle import idle_since
+from fleet.history.idle import idle_since, told_from
 from fleet.inspections.past import Stood, stood_at
 from fleet.portal import addresses, moments
 from fleet.portal.marks import COMPLIANCE_ORDER
@@ -122,6 +122,12 @@ class Told:
     lines: list[Line]
     archived: list[Line]
     idle_since: datetime | None  # the portal visited nobody from then on until that instant
+    told_from: datetime | None  # from when on that is on record at all
+
+    @property
+    def is_untold(self) -> bool:
+        """Tell whether nobody knows any more if anybody looked then: that goes with the days."""
+        return self.told_from is not None and self.at < self.told_from
 
     @property
     def pairs_count(self) -> int:
@@ -245,6 +251,7 @@ def _told(rows: Rows, at: datetime, target: Target | None, tenant: Tenant | None
         [line for line in lines if line.is_counted],
         [line for line in lines if not line.is_counted],
         idle_since(at, timezone.now()),
+        told_from(),
     )
 
 

@@ -30,7 +30,7 @@ from fleet.portal.chart_answers import as_csv, drawn, gaps_in_words, told
 from fleet.portal.charts import Reading, Rest, charts, columns
 from fleet.portal.events import Event, events
 from fleet.portal.pair_page import policy_of
-from fleet.portal.ranges import BY_NAME, RANGES, Range
+from fleet.portal.ranges import BY_NAME, RANGES, Range, as_kept, kept_words
 from fleet.portal.scoped_admin import Rows, scoped_view
 from fleet.portal.standstills import standstills
 from fleet.registry.models import Pair, Target
@@ -55,6 +55,7 @@ class Shown:
     until: datetime
     charts: list[Chart]
     events: list[Event]
+    kept: str  # what retention took from the range, in words
 
     def chart(self, name: str) -> Chart:
         """Give one chart; Http404 for a name that is none."""
@@ -74,7 +75,7 @@ def data(request: HttpRequest, rows: Rows, target_id: int) -> JsonResponse:
             "to": shown.until.timestamp(),
             "pace": shown.range.pace.value,
             "time_zone": timezone.get_current_timezone_name(),
-            "words": {"none": _nothing(shown)},
+            "words": {"none": _nothing(shown), "kept": shown.kept},
             "charts": [drawn(chart, shown.events) for chart in shown.charts],
             "events": [told(event) for event in reversed(shown.events)],
         }
@@ -87,12 +88,14 @@ def table(request: HttpRequest, rows: Rows, target_id: int, name: str) -> HttpRe
     shown = _shown(request, rows, target_id)
     chart = shown.chart(name)
     lines = _lines(chart, HOUR_S if shown.range.pace is Pace.VISIT else 0)
-    is_daily = shown.range.pace is Pace.DAY
-    return render(
-        request,
-        "portal/pairs/trend_table.html",
-        {"chart": chart, "lines": lines, "gaps": gaps_in_words(chart), "is_daily": is_daily},
-    )
+    values = {
+        "chart": chart,
+        "lines": lines,
+        "gaps": gaps_in_words(chart),
+        "is_daily": shown.range.pace is Pace.DAY,
+        "kept": shown.kept,
+    }
+    return render(request, "portal/pairs/trend_table.html", values)
 
 
 @scoped_view
@@ -105,7 +108,8 @@ def export(request: HttpRequest, rows: Rows, target_id: int, name: str) -> HttpR
 
 def _shown(request: HttpRequest, rows: Rows, target_id: int) -> Shown:
     pair = rows.get(Pair, "target__pair_state", "target__zone", pk=target_id)
-    chosen = BY_NAME.get(request.GET.get("range", ""), RANGES[0])
+    asked = BY_NAME.get(request.GET.get("range", ""), RANGES[0])
+    chosen = as_kept(asked, terms().hourly_days, terms().daily_days)
     until = timezone.now()
     since = until - chosen.span
     course, policy = course_of(target_id, until), policy_of(pair.target)
@@ -118,6 +122,7 @@ def _shown(request: HttpRequest, rows: Rows, target_id: int) -> Shown:
         until,
         [*charts(read, policy), *_backups(rows, pair, policy, chosen.pace, since, until)],
         events(rows, pair.target, course, since, until),
+        kept_words(asked, chosen),
     )
 
 

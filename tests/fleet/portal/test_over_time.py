@@ -7,7 +7,8 @@ import time_machine
 from django.core.cache import cache
 
 from fleet.history.models import FleetHour, LampMove, ScoreDay
-from fleet.registry.models import PolicyVersion
+from fleet.inspections.terms import forget
+from fleet.registry.models import FleetSettings, PolicyVersion
 from tests.fleet.factories import make_pair, make_person, make_state, make_tenant
 
 pytestmark = pytest.mark.django_db
@@ -322,3 +323,21 @@ def test_tenants_and_rules_that_moved_in_a_week(operator):
         ("redis.durability", "+1"),
         ("redis.version", "−1"),
     ]
+
+
+def test_scores_older_than_they_are_kept_are_not_shown_and_that_is_said(operator):
+    FleetSettings.objects.update_or_create(pk=1, defaults={"daily_days": 100})
+    forget()
+    for ago, compliant in ((101, 70), (100, 80), (0, 90)):
+        score(days_ago(ago), raw_compliant_count=compliant, compliant_count=compliant)
+
+    found = data(operator, range="2y")
+    table = operator.get(f"{URL}compliance/table/", {"range": "2y"}).content.decode()
+
+    said = "History is kept for 100 days: nothing older is shown."
+    assert found["words"]["kept"] == said
+    assert said in table
+    shown = [value for value in values(found, "compliance")["compliant"] if value is not None]
+    assert shown == [80, 90]
+    assert data(operator, range="90d")["words"]["kept"] == ""
+    forget()

@@ -1,5 +1,6 @@
 """Compliance at a past instant: of a tenant and of a pair, as the record was."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -207,6 +208,26 @@ def test_the_file_says_which_pairs_were_paused_then(operator):
     file = operator.get(URL, {"at": typed(3), "pair": pair.pk, "csv": 1}).content.decode()
 
     assert file.splitlines()[1] == "northwind-eu-0417,compliant,compliant,healthy,,,paused"
+
+
+def test_beyond_what_is_kept_of_visits_that_is_said(operator):
+    """The lamps are kept for ever, the figures that tell whether anybody looked are not."""
+    pair = registered(days_ago=900)
+    lamp(pair, 900, "compliant")
+    watched(24 * 730)
+    kept_from = timezone.now().replace(minute=0, second=0, microsecond=0) - 730 * DAY
+    said = (
+        "Whether any pair was checked then is not on record: that goes back to"
+        f" {kept_from:%-d %b %Y}"
+    )
+
+    beyond, within = (
+        operator.get(URL, {"at": typed(days_ago), "pair": pair.pk}) for days_ago in (731, 729.9)
+    )
+
+    assert lines(beyond) == [("northwind-eu-0417", "compliant", "compliant")]
+    assert said in " ".join(re.sub("<[^>]+>", "", beyond.content.decode()).split())
+    assert said not in " ".join(re.sub("<[^>]+>", "", within.content.decode()).split())
 
 
 def test_of_the_hour_under_way_nothing_is_missed(operator):

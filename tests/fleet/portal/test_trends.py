@@ -8,11 +8,11 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from fleet.history import partitions
-from fleet.history.models import Visit
+from fleet.history.models import RolledDay, Visit, VisitDay, VisitHour
 from fleet.history.rollup import roll_day
 from fleet.inspections.terms import forget, terms
 from fleet.portal.charts import BY_VISIT
-from fleet.registry.models import PolicyVersion
+from fleet.registry.models import FleetSettings, PolicyVersion
 from tests.fleet.factories import make_finding, make_pair, make_person, make_state
 
 pytestmark = pytest.mark.django_db
@@ -396,3 +396,66 @@ def test_a_trend_takes_few_queries(operator, django_assert_max_num_queries, span
 
     with django_assert_max_num_queries(12):
         charts(operator, pair, span)
+
+
+def keep_for(**days):
+    FleetSettings.objects.update_or_create(pk=1, defaults=days)
+    forget()
+
+
+def test_a_range_longer_than_hours_are_kept_is_drawn_by_days(operator):
+    pair, now = make_pair(), timezone.now()
+    keep_for(hourly_days=29)
+    for days in (1, 20):
+        visit(pair, now - timedelta(days=days), rtt_median_us=300)
+        roll_day((now - timedelta(days=days)).date(), now)
+    VisitHour.objects.filter(at__lt=now - timedelta(days=7)).delete()
+
+    found = charts(operator, pair, "30d")
+
+    read = [one for one in found["charts"][0]["series"][0]["values"] if one is not None]
+    assert (found["pace"], read) == ("day", [0.3, 0.3])
+    assert found["words"]["kept"] == "Hours are not kept for so long: each point is a day (UTC)."
+    keep_for(hourly_days=30)
+    found = charts(operator, pair, "30d")
+    assert (found["pace"], found["words"]["kept"]) == ("hour", "")
+
+
+@pytest.mark.parametrize(
+    ("daily_days", "words"),
+    [(729, "History is kept for 729 days: nothing older is shown."), (730, "")],
+)
+def test_what_is_older_than_days_are_kept_is_not_shown_and_that_is_said(
+    operator, daily_days, words
+):
+    keep_for(daily_days=daily_days)
+    pair = make_pair()
+
+    found = charts(operator, pair, "2y")
+    table = operator.get(f"/admin/registry/pair/{pair.pk}/trend/rtt/", {"range": "2y"})
+
+    assert found["words"]["kept"] == words
+    assert ("nothing older is shown" in table.content.decode()) is bool(words)
+
+
+def test_a_month_that_is_only_partly_over_is_shown_as_far_as_it_is_kept(operator):
+    """A month's days lie there until all of it is over: what is not kept is not shown."""
+    keep_for(daily_days=90)
+    pair, now = make_pair(), timezone.now()
+    midnight = datetime(now.year, now.month, now.day, tzinfo=UTC)
+    partitions.make(partitions.DAYS, [(now - timedelta(days=one)).date() for one in (90, 91)])
+    for days in (90, 91):
+        VisitDay.objects.create(
+            target_id=pair.pk,
+            at=midnight - timedelta(days=days),
+            visits_count=1,
+            silent_count=0,
+            blind_count=0,
+            fails_max_count=0,
+            rtt_median_us=300 + days,
+        )
+    RolledDay.objects.create(day=(now - timedelta(days=1)).date(), rolled_at=now, visits_count=1)
+
+    (line,) = charts(operator, pair, "2y")["charts"][0]["series"]
+
+    assert [one for one in line["values"] if one is not None] == [0.39]

@@ -282,7 +282,7 @@
       }
       for (const line of this.section.querySelectorAll("[data-pk-none]")) {
         line.textContent = this.data.words[line.dataset.pkNone];
-        line.hidden = this.data.charts.some((chart) => chart.name.startsWith(line.dataset.pkPrefix));
+        line.hidden = !line.textContent || this.data.charts.some((chart) => chart.name.startsWith(line.dataset.pkPrefix));
       }
       this.list();
     }
