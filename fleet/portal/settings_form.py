@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminIntegerFieldWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldBooleanWidget,
+)
 
 from checks.address import AddressError
 from checks.catalog import RULES
 from checks.facts import Engine
 from checks.rule import Cadence
 from fleet.inspections.blind import reference
+from fleet.portal.shorter import lost
 from fleet.registry.intervals import LEAST_S, MOST_S, Intervals, interval_s
 from fleet.registry.models import FleetSettings
 
@@ -28,6 +34,15 @@ FIELDS: Final[dict[str, tuple[str, Cadence]]] = {
 }
 
 
+# The finer outlasts no coarser: two fields, and what is said where the first has more days.
+OUTLASTING: Final = {
+    ("raw_days", "hourly_days"): _(
+        "Visits kept for %(days)s days would outlast their hours, which are kept for %(most)s."
+    ),
+    ("hourly_days", "daily_days"): _(
+        "Hours kept for %(days)s days would outlast their days, which are kept for %(most)s."
+    ),
+}
 OF_THE_CATALOGUE: Final = [rule.id for rule in RULES if rule.is_core]
 
 
@@ -71,6 +86,12 @@ class SettingsForm(_Form):
         choices=[(rule.id, rule.id) for rule in RULES],
         widget=UnfoldAdminCheckboxSelectMultipleWidget(),
     )
+    drops = forms.BooleanField(
+        label=_("Drop what is older, for good"),
+        help_text=_("It goes within hours: two days of visits and two months of figures an hour."),
+        required=False,
+        widget=UnfoldBooleanWidget(),
+    )
 
     class Meta:
         model = FleetSettings
@@ -86,6 +107,11 @@ class SettingsForm(_Form):
             "second_person",
             "maintenance_hours",
         ]
+        help_texts = {
+            "raw_days": _("1 to 90: every visit, for charts of 24 h and to work hours out again."),
+            "hourly_days": _("7 to 730: charts of 7 d and 30 d."),
+            "daily_days": _("90 to 3,650: charts of 90 d and 2 y, daily scores."),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -115,5 +141,16 @@ class SettingsForm(_Form):
         for name, (engine, cadence) in FIELDS.items():
             if name in cleaned:
                 intervals.setdefault(engine, {})[cadence.value] = cleaned[name]
+        self._check_history(cleaned)
         self.instance.intervals = intervals
         return cleaned
+
+    def _check_history(self, cleaned: dict[str, Any]) -> None:
+        """Refuse visits that outlast their hours, hours that outlast their days, and a loss unasked for."""
+        for (name, longer), text in OUTLASTING.items():
+            days, most = cleaned.get(name), cleaned.get(longer)
+            if days and most and days > most:
+                self.add_error(name, text % {"days": days, "most": most})
+        if not cleaned.get("drops"):
+            for name, text in lost(self.instance, cleaned, timezone.now()).items():
+                self.add_error(name, text)

@@ -1,14 +1,17 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 import time_machine
 from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from checks.catalog import RULES
 from fleet.alerts.models import Channel, Mail
 from fleet.findings.models import MaintenanceWindow
+from fleet.history import partitions
+from fleet.history.models import RolledDay
 from fleet.people.models import Membership, User
 from fleet.registry.models import FleetSettings, Tenant, Worker, Zone
 from tests.fleet.factories import (
@@ -389,3 +392,116 @@ def test_lists_count_in_the_right_number(operator, model, none, one):
 
     for page, words in zip(counted, (none, one), strict=True):
         assert f'<p class="pk-pager-count">{words}</p>' in page
+
+
+# --- how long history is kept
+
+HISTORY = {"raw_days": 5, "hourly_days": 90, "daily_days": 730, "mail_days": 90}
+
+
+def save_history(operator, **asked):
+    return operator.post(reverse(SETTINGS, args=[1]), {**FORM, **HISTORY, **asked})
+
+
+def days_ago(count: int) -> date:
+    return timezone.now().date() - timedelta(days=count)
+
+
+def written(count: int) -> str:
+    return date_format(days_ago(count), "j M Y")
+
+
+@pytest.fixture
+def history():
+    """Visits of 6 days, hours and days of 500, the wording of a mail of 80 days ago."""
+    FleetSettings.objects.update_or_create(pk=1, defaults=HISTORY)
+    for ago in range(6):
+        partitions.make(partitions.VISITS, [days_ago(ago)])
+    partitions.make(partitions.HOURS, [days_ago(500)])
+    RolledDay.objects.create(day=days_ago(500), rolled_at=timezone.now(), visits_count=1)
+    made_at = timezone.now() - timedelta(days=80)
+    channel = Channel.objects.create(name="Operators", address="ops@example.com")
+    mail = {"kind": "alert", "state": "sent", "text": "x", "channel": channel}
+    Mail.objects.create(**mail, made_at=made_at, next_attempt_at=made_at)
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "oldest"),
+    [
+        ({"raw_days": 4}, "raw_days", 5),
+        ({"hourly_days": 80}, "hourly_days", 500),
+        ({"daily_days": 499}, "daily_days", 500),
+        ({"mail_days": 79}, "mail_days", 80),
+    ],
+)
+def test_a_shorter_history_says_what_goes_and_is_saved_once_that_is_wanted(
+    operator, history, asked, name, oldest
+):
+    refused = save_history(operator, **asked)
+
+    form = refused.context["adminform"].form
+    assert form.errors == {
+        name: [
+            (
+                f"Keeping {asked[name]} days drops all from {written(oldest)} to"
+                f" {written(asked[name] + 1)}, for good: tick the box below to save it so."
+            )
+        ]
+    }
+    assert 'name="drops"' in refused.content.decode()
+    assert getattr(FleetSettings.objects.get(), name) == HISTORY[name]
+
+    assert save_history(operator, **asked, drops="on").status_code == 302
+    assert getattr(FleetSettings.objects.get(), name) == asked[name]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"raw_days": 6}, {"raw_days": 5}, {"daily_days": 500}, {"daily_days": 731}, {"mail_days": 80}],
+)
+def test_a_history_that_loses_nothing_is_saved_at_once(operator, history, asked):
+    assert save_history(operator, **asked).status_code == 302
+    assert 'name="drops"' not in operator.get(reverse(SETTINGS, args=[1])).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "error"),
+    [
+        ({"raw_days": 0}, "raw_days", "Ensure this value is greater than or equal to 1."),
+        (
+            {"raw_days": 91, "hourly_days": 91},
+            "raw_days",
+            "Ensure this value is less than or equal to 90.",
+        ),
+        ({"hourly_days": 6}, "hourly_days", "Ensure this value is greater than or equal to 7."),
+        (
+            {"hourly_days": 731, "daily_days": 731},
+            "hourly_days",
+            "Ensure this value is less than or equal to 730.",
+        ),
+        ({"daily_days": 89}, "daily_days", "Ensure this value is greater than or equal to 90."),
+        ({"daily_days": 3651}, "daily_days", "Ensure this value is less than or equal to 3650."),
+        (
+            {"raw_days": 8, "hourly_days": 7},
+            "raw_days",
+            "Visits kept for 8 days would outlast their hours, which are kept for 7.",
+        ),
+        (
+            {"hourly_days": 101, "daily_days": 100},
+            "hourly_days",
+            "Hours kept for 101 days would outlast their days, which are kept for 100.",
+        ),
+    ],
+)
+def test_days_of_history_have_bounds_and_the_finer_outlasts_no_coarser(
+    operator, asked, field, error
+):
+    answer = save_history(operator, **asked)
+
+    assert error in answer.context["adminform"].form.errors[field]
+
+
+def test_the_bounds_themselves_are_taken(operator):
+    for asked in ((7, 7, 90), (90, 730, 730), (1, 7, 3650)):
+        days = dict(zip(("raw_days", "hourly_days", "daily_days"), asked, strict=True))
+        assert save_history(operator, **days, drops="on").status_code == 302
