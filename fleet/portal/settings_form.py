@@ -152,5 +152,5 @@ class SettingsForm(_Form):
             if days and most and days > most:
                 self.add_error(name, text % {"days": days, "most": most})
         if not cleaned.get("drops"):
-            for name, text in lost(self.instance, cleaned, timezone.now()).items():
-                self.add_error(name, text)
+            for name, why in lost(self.instance, cleaned, timezone.now()).items():
+                self.add_error(name, why)
