@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db.models import Min
+
 from fleet.alerts.models import Mail
 from fleet.registry.current import fleet_settings
 
@@ -21,3 +23,9 @@ def trim(now: datetime) -> int:
     while ids := list(old.order_by("made_at").values_list("pk", flat=True)[:BATCH]):
         trimmed += Mail.objects.filter(pk__in=ids, state__in=OVER).update(text="", html="")
     return trimmed
+
+
+def oldest_wording() -> datetime | None:
+    """Give when the oldest mail was made whose wording is kept; None: there is none."""
+    first: datetime | None = Mail.objects.exclude(text="").aggregate(first=Min("made_at"))["first"]
+    return first

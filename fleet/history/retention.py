@@ -80,3 +80,15 @@ def _is_rolled(day: date, now: datetime) -> bool:
     if rolled and rolled.visits_count >= rollup.visits_count(day):
         return True
     return rollup.roll_day(day, now)
+
+
+def oldest_day(setting: str) -> date | None:
+    """Give the first day (UTC) of what raw_days, hourly_days or daily_days keeps; None: nothing."""
+    if setting == "raw_days":
+        return min(partitions.attached_days(partitions.VISITS), default=None)
+    rolled = RolledDay.objects.aggregate(first=Min("day"))["first"]
+    if setting == "hourly_days":
+        month = min(partitions.attached_days(partitions.HOURS), default=None)
+        return max(month, rolled) if month and rolled else None
+    scored = ScoreDay.objects.aggregate(first=Min("day"))["first"]
+    return min(filter(None, (rolled, scored)), default=None)

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from django.db.models import Min, QuerySet
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from fleet.alerts.models import Mail
-from fleet.history import partitions
-from fleet.history.models import RolledDay, ScoreDay
+from fleet.alerts.trim import oldest_wording
+from fleet.history.retention import oldest_day
 from fleet.registry.models import FleetSettings
 
 KEPT: Final = ("raw_days", "hourly_days", "daily_days", "mail_days")
@@ -47,20 +45,7 @@ def _words(days: int, oldest: date, kept_from: date) -> str:
 
 def _oldest(name: str) -> date | None:
     """Give the first day (UTC) of what a setting keeps; None where there is nothing."""
-    if name == "raw_days":
-        return min(partitions.attached_days(partitions.VISITS), default=None)
     if name == "mail_days":
-        made_at = _first(Mail.objects.exclude(text=""), "made_at")
-        return made_at.astimezone(UTC).date() if isinstance(made_at, datetime) else None
-    rolled = _first(RolledDay.objects.all(), "day")
-    if name == "daily_days":
-        return min(filter(None, (rolled, _first(ScoreDay.objects.all(), "day"))), default=None)
-    month = min(partitions.attached_days(partitions.HOURS), default=None)
-    return max(month, rolled) if month and rolled else None
-
-
-def _first(
-    rows: QuerySet[Mail] | QuerySet[RolledDay] | QuerySet[ScoreDay], name: str
-) -> date | None:
-    first: date | None = rows.aggregate(first=Min(name))["first"]
-    return first
+        made_at = oldest_wording()
+        return made_at.astimezone(UTC).date() if made_at else None
+    return oldest_day(name)
