@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
@@ -14,6 +14,8 @@ from checks.render import THIN
 from checks.rule import Severity
 from fleet.portal.chart import Chart, Points, Series
 from fleet.portal.events import Event
+
+FORMULAS: Final = frozenset("=+-@\t\r")  # what begins one
 
 
 def drawn(chart: Chart, found: Sequence[Event]) -> dict[str, Any]:
@@ -66,17 +68,28 @@ def told(event: Event) -> dict[str, Any]:
 
 
 def as_csv(chart: Chart, file: str) -> HttpResponse:
-    """Answer with one chart as a file: an instant (ISO, UTC), each line's value and its band."""
+    """Answer with one chart as a file: an instant (ISO, UTC), each line's value and its band; gaps too."""
     answer = HttpResponse(content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{file}.csv"'
     writer = csv.writer(answer)
     lines = [line for one in chart.series for line in (one, *_edges(one))]
     unit = chart.unit or _("count")
-    writer.writerow(["at (UTC)", *(f"{one.label} ({unit})" for one in lines)])
-    for at, values in by_instant(lines):
-        cells = ["" if value is None else round(value, 6) for value in values]
+    names = [cell(f"{one.label} ({unit})") for one in lines]
+    writer.writerow(["at (UTC)", *names, "nothing read until (UTC)", "why"])
+    rows: list[tuple[datetime, list[Any]]] = [
+        (at, [*("" if value is None else round(value, 6) for value in values), "", ""])
+        for at, values in by_instant(lines)
+    ]
+    for since, until, why in gaps_in_words(chart):
+        rows.append((since, [""] * len(lines) + [until.isoformat(timespec="seconds"), why]))
+    for at, cells in sorted(rows, key=lambda row: row[0]):
         writer.writerow([at.isoformat(timespec="seconds"), *cells])
     return answer
+
+
+def cell(text: str) -> str:
+    """Write what a person typed so that a spreadsheet takes it for no formula."""
+    return f"'{text}" if text[:1] in FORMULAS else text
 
 
 def _edges(one: Series) -> list[Series]:

@@ -21,6 +21,7 @@ from fleet.findings.past import Was
 from fleet.history.idle import idle_since, told_from
 from fleet.inspections.past import Stood, stood_at
 from fleet.portal import addresses, moments
+from fleet.portal.chart_answers import cell
 from fleet.portal.marks import COMPLIANCE_ORDER
 from fleet.portal.moments import MomentField, MomentsForm
 from fleet.portal.over_time import frame, tenant_of
@@ -198,10 +199,7 @@ def _as_csv(told: Told) -> HttpResponse:
         ]
         health = stood.lamps.health if stood.lamps else ""
         words = [one or "not on record" for one in (stood.compliance, stood.raw_compliance, health)]
-        name = line.known.name
-        # A name that begins like a formula is none to a spreadsheet.
-        told_name = "'" + name if name[:1] in "=+-@" else name
-        writer.writerow([told_name, *words, *by_cover, _unseen(line, told)])
+        writer.writerow([cell(line.known.name), *words, *by_cover, _unseen(line, told)])
     return answer
 
 

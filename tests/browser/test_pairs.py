@@ -213,7 +213,14 @@ def test_check_now_follows_the_visit_and_shows_its_result_without_moving_focus(v
     assert visitor.faults == []
 
 
-def test_a_chart_answers_to_arrow_keys_and_a_change_of_theme(visitor, pair):
+def span(page, name) -> float:
+    """Give how many seconds a chart shows."""
+    return page.locator(f"[data-pk-chart={name}]").evaluate(
+        "(box) => box.pkPlot.scales.x.max - box.pkPlot.scales.x.min"
+    )
+
+
+def test_a_chart_answers_to_its_keys_and_a_change_of_theme(visitor, pair):
     page = visitor.open(f"/admin/registry/pair/{pair.pk}/change/")
     page.locator("#pk-trends").scroll_into_view_if_needed()
     page.wait_for_selector("[data-pk-chart=rtt] canvas")
@@ -224,6 +231,13 @@ def test_a_chart_answers_to_arrow_keys_and_a_change_of_theme(visitor, pair):
 
     assert "EmailEngine to Redis 0.7" in page.locator("[data-pk-chart=rtt] .pk-tip").inner_text()
     assert plot.get_attribute("aria-label").startswith("RTT, EmailEngine to Redis: lowest 0.70")
+    assert page.locator("[data-pk-chart=memory] .pk-tip").is_visible()
+    spans = [span(page, "memory")]
+    for key in ("+", "-", "+", "+", "0"):
+        page.keyboard.press(key)
+        spans.append(span(page, "memory"))
+    begin, half, whole, _half, quarter, end = (round(one / spans[0], 1) for one in spans)
+    assert (begin, half, whole, quarter, end) == (1, 0.5, 1, 0.2, 1)
     page.evaluate("() => document.documentElement.classList.add('dark')")
     page.wait_for_selector("[data-pk-chart=rtt] canvas")
     page.locator("[data-pk-range='7d']").click()

@@ -138,6 +138,19 @@ def test_the_sizes_of_each_source_are_a_line_of_their_own(client):
 
 
 @pytest.mark.django_db
+def test_a_label_is_no_formula_to_the_spreadsheet_that_reads_the_csv(client):
+    client.force_login(make_person())
+    pair, now = make_pair(), timezone.now()
+    for label in ("=1+1", "nightly"):
+        make_artefact(make_source(pair, label=label), at=now - 6 * HOUR)
+
+    file = client.get(f"/admin/registry/pair/{pair.pk}/trend/backup-size/csv/", {"range": "7d"})
+
+    gaps = "nothing read until (UTC),why"
+    assert file.content.decode().splitlines()[0] == (f"at (UTC),'=1+1 (MiB),nightly (MiB),{gaps}")
+
+
+@pytest.mark.django_db
 def test_a_pair_without_a_copy_has_neither_chart(client):
     client.force_login(make_person())
     answer = client.get(f"/admin/registry/pair/{make_pair().pk}/trend/").json()

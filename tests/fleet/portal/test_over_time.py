@@ -167,8 +167,8 @@ def test_a_chart_as_table_and_as_csv(operator):
     assert '21 Nov 2026</td><td class="pk-num">90.0%' in table
     assert csv["Content-Disposition"] == 'attachment; filename="fleet-compliance-30d.csv"'
     assert csv.content.decode().splitlines() == [
-        "at (UTC),compliant (%),with waivers (%)",
-        "2026-11-21T00:00:00+00:00,90.0,91.0",
+        "at (UTC),compliant (%),with waivers (%),nothing read until (UTC),why",
+        "2026-11-21T00:00:00+00:00,90.0,91.0,,",
     ]
     assert operator.get(f"{URL}nothing/table/").status_code == 404
 

@@ -300,6 +300,8 @@ def test_every_mark_of_what_people_did_leads_to_it(operator, pair):
 
 # --- CSV
 
+GAPS = "nothing read until (UTC),why"
+
 
 def test_the_csv_has_the_band_that_is_drawn_and_no_other(operator, pair):
     hour = NOON.replace(minute=0) - 3 * HOUR
@@ -324,11 +326,13 @@ def test_the_csv_has_the_band_that_is_drawn_and_no_other(operator, pair):
     probe = "probe in eu-1 to Redis"
     assert lines == [
         [
-            f'at (UTC),{probe} (ms),"{probe}, lowest (ms)","{probe}, highest (ms)"',
-            "2026-11-20T09:00:00+00:00,0.3,0.2,0.9",
+            f'at (UTC),{probe} (ms),"{probe}, lowest (ms)","{probe}, highest (ms)",{GAPS}',
+            "2026-11-20T09:00:00+00:00,0.3,0.2,0.9,,",
+            "2026-11-20T09:00:00+00:00,,,,2026-11-20T12:30:00+00:00,not checked",
         ],
         [
-            'at (UTC),Connected clients (count),"Connected clients, highest (count)"',
-            "2026-11-20T09:00:00+00:00,30,36",
+            f'at (UTC),Connected clients (count),"Connected clients, highest (count)",{GAPS}',
+            "2026-11-20T09:00:00+00:00,30,36,,",
+            "2026-11-20T09:00:00+00:00,,,2026-11-20T12:30:00+00:00,not checked",
         ],
     ]

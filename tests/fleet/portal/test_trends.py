@@ -366,9 +366,11 @@ def test_the_csv_is_what_is_shown(operator, noon):
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     assert answer["Content-Disposition"] == f'attachment; filename="{pair.pk}-rtt-24h.csv"'
     assert answer.content.decode().splitlines() == [
-        "at (UTC),EmailEngine to Redis (ms),probe in eu-1 to Redis (ms)",
-        "2026-11-20T11:00:00+00:00,1.1,0.3",
-        "2026-11-20T12:00:00+00:00,,0.31",
+        "at (UTC),EmailEngine to Redis (ms),probe in eu-1 to Redis (ms),nothing read until (UTC),why",
+        "2026-11-20T11:00:00+00:00,1.1,0.3,,",
+        "2026-11-20T11:00:00+00:00,,,2026-11-20T12:00:00+00:00,not checked",
+        "2026-11-20T12:00:00+00:00,,0.31,,",
+        "2026-11-20T12:00:00+00:00,,,2026-11-20T12:30:00+00:00,not checked",
     ]
 
 

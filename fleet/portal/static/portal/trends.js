@@ -5,6 +5,8 @@
   const HEIGHT = 160;
   // What has no unit is counted: there is no half of a job.
   const WHOLE = [1, 2, 5].flatMap((step) => [0, 1, 2, 3, 4, 5, 6, 7, 8].map((power) => step * 10 ** power)).sort((a, b) => a - b);
+  const LEAST_S = 300; // what keys zoom to at most
+  const ZOOMS = { "+": 0.5, "=": 0.5, "-": 2, "0": Infinity };
   const FEW = 30; // so few readings make no line: show each
   const { toneOf, dashOf, token, font, drawGaps, drawLimits, drawMarks, linkMarks } = window.pkAround;
 
@@ -49,11 +51,13 @@
     return `${value.toLocaleString("en")}${unit && "\u202f"}${unit}`;
   }
 
-  // All that was asked for, also where nothing was read; else what a person zoomed to.
-  function whole(chart, data) {
-    const times = chart.series.flatMap((one) => [one.at[0], one.at.at(-1)]).filter((at) => at !== undefined);
-    const [first, last] = [Math.min(...times), Math.max(...times)];
-    return (_plot, from, to) => (from == null || (from <= first && to >= last) ? [data.from, data.to] : [from, to]);
+  // From the first reading to the last is what uPlot asks for by itself: then all that was asked for,
+  // also where nothing was read; else what a person zoomed to, in each chart alike.
+  function whole(data) {
+    return (plot, from, to) => {
+      const isAll = from == null || (from === plot.data[0][0] && to === plot.data[0].at(-1));
+      return isAll ? [data.from, data.to] : [from, to];
+    };
   }
 
   function options(chart, data, width) {
@@ -71,9 +75,9 @@
       cursor: { sync: { key: "pk-trends", scales: ["x", null] }, points: { size: 7 }, drag: { x: true, y: false } },
       legend: { show: false },
       padding: [10, 24, 0, 0],
-      scales: { x: { time: true, range: whole(chart, data) }, y: { range: [chart.starts_at, topOf(chart)] } },
+      scales: { x: { time: true, range: whole(data) }, y: { range: [chart.starts_at, topOf(chart)] } },
       axes: [
-        { ...axis, grid: { show: false }, size: 26, gap: 4, space: width < 500 ? 64 : 90, values: timesIn },
+        { ...axis, grid: { show: false }, size: 28, gap: 7, space: width < 500 ? 64 : 90, values: timesIn },
         { ...axis, size: 58, space: 34, ...(chart.unit === "" && { incrs: WHOLE }), values: (_plot, ticks) => ticks.map((tick) => write(tick, chart.unit)) },
       ],
       series: [{}, ...chart.series.map((one, place) => ({
@@ -145,10 +149,21 @@
     tip.style.right = isRight ? `${plot.width - left + 10}px` : "auto";
   }
 
+  // To the reading before or after, of those in sight; the other charts' cursors follow.
   function step(plot, by) {
-    const last = plot.data[0].length - 1;
-    const place = Math.min(last, Math.max(0, (plot.cursor.idx ?? last) + by));
-    plot.setCursor({ left: plot.valToPos(plot.data[0][place], "x"), top: 10 });
+    const [first, last] = plot.series[0].idxs;
+    const place = Math.min(last, Math.max(first, (plot.cursor.idx ?? last) + by));
+    plot.setCursor({ left: plot.valToPos(plot.data[0][place], "x"), top: 10 }, true, true);
+  }
+
+  // Show `times` as much time around the cursor, in all charts as dragging does.
+  function zoom(plots, plot, times, data) {
+    const { min, max } = plot.scales.x;
+    const middle = plot.data[0][plot.cursor.idx] ?? (min + max) / 2;
+    const span = Math.min(data.to - data.from, Math.max(LEAST_S, (max - min) * times));
+    const from = Math.min(Math.max(data.from, middle - span / 2), data.to - span);
+    for (const one of plots) one.setScale("x", { min: from, max: from + span });
+    step(plot, 0);
   }
 
   function fillHead(box, chart) {
@@ -221,12 +236,12 @@
         if (button) this.choose(button.dataset.pkRange);
       });
       section.addEventListener("keydown", (event) => {
-        const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-        const plot = event.target.closest(".pk-chart")?.pkPlot;
-        if (by && plot && event.target.matches(".pk-plot")) {
-          event.preventDefault();
-          step(plot, by);
-        }
+        const plot = event.target.matches(".pk-plot") && event.target.closest(".pk-chart").pkPlot;
+        const [by, times] = [{ ArrowLeft: -1, ArrowRight: 1 }[event.key], ZOOMS[event.key]];
+        if (!plot || event.ctrlKey || event.metaKey || event.altKey || !(by || times)) return;
+        event.preventDefault();
+        if (by) step(plot, by);
+        else zoom(this.plots(), plot, times, this.data);
       });
       section.querySelector(".pk-morecharts")?.addEventListener("toggle", () => this.redraw());
       new ResizeObserver(() => this.resize()).observe(section);
@@ -303,6 +318,10 @@
         return line;
       }));
       list.closest("details").hidden = !this.data.events.length;
+    }
+
+    plots() {
+      return [...this.section.querySelectorAll(".pk-chart")].map((box) => box.pkPlot).filter(Boolean);
     }
 
     resize() {
