@@ -129,8 +129,10 @@ def dial_error(error: BaseException) -> DialError | None:
 
 
 async def addresses_of(host: str) -> tuple[str, ...]:
-    """Resolve a name within 2 s, or raise DialError("dns")."""
+    """Resolve a name within 2 s, or raise DialError("dns"); "probe_blind" where nobody was asked."""
     answer = await resolver().resolve(host)
+    if answer.is_unasked:
+        raise DialError("probe_blind", answer.error)
     if not answer.addresses:
         raise DialError("dns", answer.error or f"the name {host} has no address")
     return answer.addresses

@@ -3,6 +3,7 @@
 The event loop's resolver has six threads on two cores, and libc may hold each
 for 10 s and more over a name nobody answers for. Here a name whose lookup
 overran waits in a lane of its own, and a name that answered keeps one free.
+A name whose turn did not come in time is not called dead.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from math import inf
 
 DEADLINE_S = 2.0
 FOUND_S = 30.0
@@ -21,23 +23,35 @@ FAILED_S = 5.0
 IDLE_THREAD_S = 20.0
 MAX_NAMES = 50_000
 SLOW_S = 1.0
+# Names never heard of have many, for a fleet may begin with hundreds of dead ones. A name that nobody
+# answers for holds a thread for 2 s (run/worker.py): the slow ones' come round to 9,700 in 150 s.
+UNPROVEN_THREADS, PROVEN_THREADS, SLOW_THREADS = 256, 16, 128
 
 Lookup = Callable[[str], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A name's addresses in the resolver's order, or why there are none."""
+    """A name's addresses in the resolver's order, or why there are none.
+
+    is_unasked: nobody has been asked for it yet, which says nothing of the name.
+    """
 
     addresses: tuple[str, ...] = ()
     error: str = ""
+    is_unasked: bool = False
+
+
+UNASKED = Answer(error="this worker has too many names to look up", is_unasked=True)
 
 
 class Lane:
-    """Daemon threads, made when needed, ended when idle; the newest job goes first.
+    """Daemon threads, made when needed, ended when idle; the oldest job goes first.
 
     Daemons, because a lookup cannot be interrupted and must not hold up the
-    process's end. Newest first, because the oldest may have no one waiting.
+    process's end. Oldest first, though no one may wait for it any more: of many
+    dead names the same few would be looked up over and over, and one that came
+    back never.
     """
 
     def __init__(self, limit: int) -> None:
@@ -68,7 +82,7 @@ class Lane:
                 if not woken and not self._jobs:
                     self._threads -= 1
                     return None
-            return self._jobs.pop()
+            return self._jobs.popleft()
 
 
 @dataclass
@@ -76,6 +90,7 @@ class _Pending:
     """One lookup under way, and whom to tell."""
 
     asked_at: float
+    begun_at: float = inf
     tell: list[Callable[[Answer], None]] = field(default_factory=list)
 
 
@@ -107,8 +122,8 @@ class Resolver:
         self._lock = threading.Lock()
         self._kept: dict[str, _Kept] = {}
         self._pending: dict[str, _Pending] = {}
-        # Never heard of: many, for a fleet may begin with hundreds of dead names.
-        self._unproven, self._proven, self._slow = Lane(256), Lane(16), Lane(16)
+        self._unproven = Lane(UNPROVEN_THREADS)
+        self._proven, self._slow = Lane(PROVEN_THREADS), Lane(SLOW_THREADS)
 
     async def resolve(self, name: str, deadline_s: float = DEADLINE_S) -> Answer:
         """Answer within deadline_s; an error is an answer, not an exception."""
@@ -125,7 +140,16 @@ class Resolver:
                     return await waiter
             except TimeoutError:
                 pass
-        return Answer(error=f"the name {name} was not resolved within {deadline_s:g} s")
+        return self._late(name, deadline_s)
+
+    def _late(self, name: str, deadline_s: float) -> Answer:
+        """Say why there is no answer in time; what failed before has failed until its turn comes."""
+        with self._lock:
+            pending, kept = self._pending.get(name), self._kept.get(name)
+        if pending and self._clock() - pending.begun_at >= deadline_s / 2:
+            return Answer(error=f"the name {name} was not resolved within {deadline_s:g} s")
+        is_told = kept and (pending is None or kept.answer.error)
+        return kept.answer if kept and is_told else UNASKED
 
     def _ask(self, name: str, tell: Callable[[Answer], None], deadline_s: float) -> bool:
         """Join or start the lookup; True where one has been under way for too long already."""
@@ -147,7 +171,7 @@ class Resolver:
 
     def _run(self, name: str, pending: _Pending) -> None:
         """Look the name up in a thread of a lane, keep the answer, tell who waits."""
-        started_at = self._clock()
+        started_at = pending.begun_at = self._clock()
         try:
             answer = Answer(self._lookup(name))
         except (OSError, ValueError) as error:

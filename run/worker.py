@@ -1,6 +1,7 @@
 """python -m run.worker: Celery's worker and timetable in one process that gives back freed memory."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +16,9 @@ from run.memory import give_memory_back
 
 # All of Celery's commands would take 12 MB more, for a shell that none of these two has.
 COMMANDS = {"worker": worker_command, "beat": beat_command}
+# A visit waits 2 s for a name; libc would hold a thread for 10 s over one that nobody answers for,
+# and thousands of these would keep the others from their turn. See resolv.conf(5).
+RESOLVING = "timeout:1 attempts:2"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -26,6 +30,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parse(arguments)
     beat.EmbeddedService = partial(beat.EmbeddedService, thread=True)
     give_memory_back()
+    os.environ.setdefault("RES_OPTIONS", RESOLVING)
     context = CLIContext(app=find_app(options.app), no_color=None, workdir=None)
     COMMANDS[options.command].main(options.words, f"celery {options.command}", obj=context)
 

@@ -41,7 +41,10 @@ Sight = Literal["accepted", "refused", "silent", "forbidden"]
 
 
 class Look(NamedTuple):
-    """What one endpoint did: `refused` is an answer of its host, `forbidden` our own egress rules'."""
+    """What one endpoint did: `refused` is an answer of its host, `forbidden` our own egress rules'.
+
+    A name that nobody could be asked for in time counts as forbidden: it says nothing of the way.
+    """
 
     endpoint: Endpoint
     sight: Sight
@@ -89,7 +92,7 @@ async def _look(endpoint: Endpoint, rules: EgressRules) -> Look:
     try:
         dialed = await dial(endpoint.host, endpoint.port, rules)
     except DialError as error:
-        if error.reason == "blocked_address":
+        if error.reason in ("blocked_address", "probe_blind"):
             return Look(endpoint, "forbidden", str(error))
         return Look(endpoint, "refused" if error.is_answer else "silent", str(error))
     dialed.sock.close()

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 
-from checks.resolver import Answer, Lane, Resolver
+from checks.resolver import SLOW_THREADS, Answer, Lane, Resolver
 
 
 def test_an_answer_is_kept_30_s_and_a_failure_5():
@@ -120,3 +120,82 @@ def test_a_lookup_outlives_its_loop_in_silence():
 
     assert done.wait(5)
     assert asyncio.run(names.resolve("late.example")) == Answer(("10.0.0.1",))
+
+
+def test_a_name_whose_turn_did_not_come_is_not_called_dead():
+    """Hundreds of names that nobody answers for hold every thread: that is our want, not its own."""
+    release = threading.Event()
+
+    def lookup(name):
+        if name.startswith("dead"):
+            release.wait(30)
+        return ("10.0.0.1",)
+
+    async def ask():
+        names = Resolver(lookup)
+        dead = [asyncio.ensure_future(names.resolve(f"dead{n}.example", 0.3)) for n in range(256)]
+        await asyncio.sleep(0.1)
+        first = await names.resolve("live.example", 0.1)
+        again = await names.resolve("live.example", 0.1)
+        answers = await asyncio.gather(*dead)
+        release.set()
+        return first, again, answers[0], await names.resolve("live.example")
+
+    first, again, dead, at_last = asyncio.run(ask())
+
+    unasked = Answer(error="this worker has too many names to look up", is_unasked=True)
+    assert (first, again) == (unasked, unasked)
+    assert dead == Answer(error="the name dead0.example was not resolved within 0.3 s")
+    assert at_last == Answer(("10.0.0.1",))
+
+
+def test_a_name_that_failed_before_has_failed_until_its_turn_comes():
+    clock, release = [0.0], threading.Event()
+
+    def lookup(_name):
+        if clock[0] < 10:
+            clock[0] += 1.5  # a lookup that takes long
+            raise OSError(-3, "Temporary failure in name resolution")
+        release.wait(30)
+        return ("10.0.0.1",)
+
+    async def ask():
+        names = Resolver(lookup, clock=lambda: clock[0])
+        first = await names.resolve("dead.example")
+        others = [f"slow{n}.example" for n in range(SLOW_THREADS)]
+        for name in others:
+            clock[0] = 0.0
+            await names.resolve(name)
+        clock[0] = 20.0
+        held = [asyncio.ensure_future(names.resolve(name, 0.3)) for name in others]
+        await asyncio.sleep(0.1)
+        again = await names.resolve("dead.example", 0.1)
+        release.set()
+        await asyncio.gather(*held)
+        return first, again
+
+    first, again = asyncio.run(ask())
+
+    assert first.error == (
+        "the name dead.example was not resolved: Temporary failure in name resolution"
+    )
+    assert again == first
+
+
+def test_each_name_is_looked_up_in_its_turn():
+    """The newest first, and the same few of many dead names would be asked over and over."""
+    begun, is_held = [], threading.Event()
+
+    def job(number):
+        is_held.wait(5)
+        begun.append(number)
+
+    lane = Lane(1)
+    for number in range(4):
+        lane.submit(lambda number=number: job(number))
+    is_held.set()
+    deadline = time.monotonic() + 5
+    while len(begun) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert begun == [0, 1, 2, 3]
