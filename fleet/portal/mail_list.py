@@ -125,7 +125,9 @@ def state_cell(mail: Mail) -> SafeString:
 @admin.display(description=gettext_lazy("Last answer"))
 def answer_cell(mail: Mail) -> SafeString:
     """Show what the server said last."""
-    return format_html('<span class="pk-answercell">{}</span>', mail.error or mail.answer or "–")
+    if said := mail.error or mail.answer:
+        return format_html('<span class="pk-answercell">{}</span>', said)
+    return format_html('<span class="pk-answercell pk-none">{}</span>', _("none"))
 
 
 def above(request: HttpRequest) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.db.models import Count, Func, IntegerField, Q, QuerySet, Sum
 from django.urls import reverse
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 
 from checks.rule import Kind
 from fleet.findings.cover import WAIVED
@@ -24,6 +25,7 @@ from fleet.portal.scoped_admin import Rows
 from fleet.registry.models import Target
 
 UNVERIFIED = PairState.Compliance.UNVERIFIED.value
+NAMED: Final = 3
 SCORED: Final = 9  # columns of a tenant's score before those of its freshness
 
 
@@ -58,7 +60,7 @@ class Doubt:
     """One reason for which pairs are unverified, and the rules that wait for it."""
 
     words: str
-    rule_ids: str
+    rules: str
     count: int
     url: str  # the pairs it counts
     act_url: str  # where something can be done about it
@@ -136,11 +138,18 @@ def doubts(rows: Rows, limit: int) -> list[Doubt]:
     return [_doubt(reason, rules[reason], count) for reason, count in pairs.most_common(limit)]
 
 
+def _rules_words(rule_ids: set[str]) -> str:
+    """Name a few rules; where nobody looks or Redis is silent it is all of them, and a count says it."""
+    if len(rule_ids) > NAMED:
+        return _("%(count)d core rules") % {"count": len(rule_ids)}
+    return ", ".join(sorted(rule_ids))
+
+
 def _doubt(reason: str, rule_ids: set[str], count: int) -> Doubt:
     pairs_url = addresses.pairs(compliance=UNVERIFIED, reason=reason)
     return Doubt(
         words=capfirst(str(in_words(reason))),
-        rule_ids=", ".join(sorted(rule_ids)),
+        rules=_rules_words(rule_ids),
         count=count,
         url=pairs_url,
         act_url=reverse("portal:attestations") if reason == "unattested" else pairs_url,

@@ -203,7 +203,12 @@ def test_doubts_count_pairs_by_reason():
     read_pair(compliance="unverified", core_unknown={"redis.version": "unattested"})
     read_pair(core_unknown={"redis.reachable": "timeout"})
 
-    assert [(one.words, one.rule_ids, one.count) for one in seen().doubts] == [
+    every = dict.fromkeys(("redis.version", "redis.durability", "pair.rtt", "backup.age"), "paused")
+    for _number in range(3):
+        read_pair(compliance="unverified", core_unknown=every)
+
+    assert [(one.words, one.rules, one.count) for one in seen().doubts] == [
+        ("Checking is paused", "4 core rules", 3),
         ("Not attested", "redis.durability, redis.version", 2),
         ("Cannot be determined", "pair.rtt", 1),
     ]
