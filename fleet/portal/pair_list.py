@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -28,6 +28,7 @@ from fleet.portal import addresses, facets, figures, marks
 from fleet.portal.reasons import in_words
 from fleet.portal.row_list import RowList
 from fleet.portal.scoped_admin import rows_of
+from fleet.portal.sorting import Age, Known
 from fleet.registry.models import Pair, Target
 
 RTT, MEMORY, SNAPSHOT, BACKUP = (
@@ -36,6 +37,9 @@ RTT, MEMORY, SNAPSHOT, BACKUP = (
     "redis.rdb-fresh",
     "backup.age",
 )
+STATE = "target__pair_state__"
+# As is_silent tells it of one pair: what it read before is shown as not read.
+ANSWERED = Q(target__pair_state__answered_at__gte=F("target__pair_state__checked_at"))
 WORST = (Finding.Severity.INFO, Finding.Severity.WARNING, Finding.Severity.CRITICAL)
 
 
@@ -182,14 +186,14 @@ def unseen_because(state: PairState) -> str:
     return f"{in_words(min(reasons))}" if reasons else ""
 
 
-@admin.display(description=gettext_lazy("Engine"), ordering="target__pair_state__engine")
+@admin.display(description=gettext_lazy("Engine"), ordering=Known(f"{STATE}engine"))
 def engine_cell(pair: Pair) -> SafeString:
     """Make and version; the probe zone."""
     words = engine_words(state_of(pair.target))
     return _lines(words or _not_read(), pair.target.zone.slug)
 
 
-@admin.display(description=gettext_lazy("RTT"), ordering="target__pair_state__rtt_us")
+@admin.display(description=gettext_lazy("RTT"), ordering=Known(f"{STATE}rtt_us", ANSWERED))
 def rtt_cell(pair: Pair) -> SafeString:
     """Show the round trip, and from where it was measured."""
     state = state_of(pair.target)
@@ -206,7 +210,7 @@ def rtt_cell(pair: Pair) -> SafeString:
     return _lines(format_html('<span class="pk-quiet">{}</span>', value), unjudged)
 
 
-@admin.display(description=gettext_lazy("Memory"), ordering="target__pair_state__used_ratio")
+@admin.display(description=gettext_lazy("Memory"), ordering=Known(f"{STATE}used_ratio", ANSWERED))
 def memory_cell(pair: Pair) -> SafeString:
     """Show the share of the ceiling, and the ceiling."""
     state = state_of(pair.target)
@@ -217,7 +221,7 @@ def memory_cell(pair: Pair) -> SafeString:
     return _lines(value, base)
 
 
-@admin.display(description=gettext_lazy("Snapshot"), ordering="target__pair_state__last_save_at")
+@admin.display(description=gettext_lazy("Snapshot"), ordering=Age(f"{STATE}last_save_at", ANSWERED))
 def snapshot_cell(pair: Pair) -> SafeString:
     """Show the age of the last RDB snapshot."""
     state = state_of(pair.target)
@@ -225,14 +229,14 @@ def snapshot_cell(pair: Pair) -> SafeString:
     return _age_cell(pair, at, SNAPSHOT)
 
 
-@admin.display(description=gettext_lazy("Backup"), ordering="target__pair_state__last_backup_at")
+@admin.display(description=gettext_lazy("Backup"), ordering=Age(f"{STATE}last_backup_at"))
 def backup_cell(pair: Pair) -> SafeString:
     """Show the age of the last good backup."""
     state = state_of(pair.target)
     return _age_cell(pair, state.last_backup_at if state else None, BACKUP)
 
 
-@admin.display(description=gettext_lazy("Checked"), ordering="target__pair_state__checked_at")
+@admin.display(description=gettext_lazy("Checked"), ordering=Age(f"{STATE}checked_at"))
 def checked_cell(pair: Pair) -> SafeString:
     """Show the age of the last visit."""
     state = state_of(pair.target)

@@ -62,6 +62,54 @@ def test_the_worst_comes_first(operator):
     ]
 
 
+SORTED = ["quick", "slow", "silent", "unread"]
+
+
+@pytest.mark.parametrize("way", ["", "-"])
+@pytest.mark.parametrize(
+    ("column", "upwards"),
+    [
+        (2, ["quick", "silent", "slow", "unread"]),
+        (4, ["slow", "silent", "quick", "unread"]),
+        (5, SORTED),
+        (6, SORTED),
+        (7, SORTED),
+        (8, SORTED),
+        (9, ["quick", "silent", "slow", "unread"]),
+    ],
+)
+def test_what_was_not_read_comes_last_whichever_way_a_column_is_sorted(
+    operator, django_assert_max_num_queries, column, upwards, way
+):
+    """By what is shown: the least age first, and what a silent pair read once for not read."""
+    now = timezone.now()
+    for name, size, fields in (
+        ("quick", 1, {"rank": 6, "engine": "valkey"}),
+        ("slow", 9, {"rank": 0, "engine": "keydb"}),
+        ("silent", 5, {"rank": 3, "engine": "redis", "answered_at": now - timedelta(hours=2)}),
+    ):
+        make_state(
+            make_pair(name=name, zone="eu-1"),
+            now=now - timedelta(minutes=size),
+            rtt_us=100 * size,
+            used_ratio=size / 10,
+            last_save_at=now - timedelta(minutes=size),
+            last_backup_at=None if name == "silent" else now - timedelta(hours=size),
+            **fields,
+        )
+    make_pair(name="unread", zone="eu-1")
+    make_pair("Halden Clinics", name="another's", zone="us-1")
+    query = {"o": f"{way}{column}", "zone": "eu-1", "q": "northwind mail"}
+
+    with django_assert_max_num_queries(12):
+        found = names(operator.get(LIST, query))
+
+    unread = [] if column == 2 else [name for name in ("silent", "unread") if name in upwards[-2:]]
+    read = [name for name in upwards if name not in unread]
+    assert found[: len(read)] == (read[::-1] if way else read)
+    assert set(found[len(read) :]) == set(unread)
+
+
 def test_archived_pairs_are_listed_only_when_asked_for(operator):
     make_pair(name="here")
     make_pair(name="resting", state="paused")
