@@ -51,7 +51,7 @@ SCALAR = st.one_of(
 REPLY = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=4).map(array), max_leaves=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(COMMANDS), REPLY, min_size=1))
 def test_any_answers(lies):
     with serving(lambda connection: answer(connection, {**HONEST, **lies})) as port:

@@ -100,7 +100,7 @@ def there_and_back(facts):
     return facts_from_json(json.loads(json.dumps(facts_to_json(facts))))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.from_type(PairFacts))
 def test_any_facts_come_back_as_they_went(facts):
     assert there_and_back(facts) == facts

@@ -152,13 +152,13 @@ UNREAD = st.one_of(
 SIMPLE = Settings(memory, memory.limits, Confirm(), Confirm())
 
 
-@tried(max_examples=300, deadline=None)
+@tried(max_examples=300)
 @given(SETTINGS, st.lists(EVENTS, max_size=50))
 def test_any_course_gives_what_the_reference_gives(settings, course):
     both(settings, course)
 
 
-@tried(max_examples=200, deadline=None)
+@tried(max_examples=200)
 @given(st.lists(RESTLESS, min_size=8, max_size=30) | st.lists(UNREAD, min_size=4, max_size=20))
 def test_what_comes_and_goes_or_cannot_be_read(course):
     both(SIMPLE, course)

@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.catalog import RULES
@@ -104,7 +104,6 @@ def hide(facts: PairFacts, hidden, missing):
     return replace(facts, **changed)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(sorted(ALL)),
     st.sets(st.sampled_from(FACTS), min_size=1),

@@ -9,7 +9,7 @@ from functools import cache
 from itertools import chain
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.catalog import BY_ID, RULES, SOURCES
@@ -350,7 +350,6 @@ def test_a_fail_does_not_become_a_pass_by_hiding_a_fact(judged):
             assert judged.judge(hidden).outcome is not Outcome.PASS, (name, field)
 
 
-@settings(deadline=None)  # a busy machine is no fault of a rule
 @given(
     st.sampled_from(sorted(SITUATIONS)),
     st.sets(st.sampled_from(OPTIONAL_REDIS)),

@@ -149,7 +149,8 @@ def installed(settings):
 @given(body=bodies, why=texts, zone=texts, address=st.emails())
 @example(body=alert(EVICTION), why=HOSTILE[0], zone=HOSTILE[5], address="a@example.com")
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_no_mail_is_harmed_by_what_it_tells(body, why, zone, address):
     reader = replace(READER, why=why, time_zone=zone, address=address)

@@ -53,7 +53,7 @@ def test_a_foreign_key_is_named():
         opening(WHOLE, OTHER)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(at=st.integers(0, len(WHOLE) - 1), bit=st.integers(0, 7))
 def test_each_flipped_bit_is_found(at, bit):
     changed = bytearray(WHOLE)
@@ -63,7 +63,7 @@ def test_each_flipped_bit_is_found(at, bit):
         opening(bytes(changed))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(length=st.integers(0, len(WHOLE) - 1))
 def test_each_cut_is_found(length):
     with pytest.raises(SealBroken):

@@ -117,7 +117,6 @@ STEPS["acknowledge"] = answer
 
 @tried(
     max_examples=10,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(EVENTS, min_size=8, max_size=18))
