@@ -127,7 +127,7 @@ def test_a_storm_costs_the_same_few_queries_and_a_small_mail(story):
         ) as seen:
             step()
         counts.append(len(seen))
-        assert time.perf_counter() - begun < 15
+        assert time.perf_counter() - begun < 60
     assert max(counts) <= 40, counts
     assert Mail.objects.filter(state="sent").count() == 2
     assert all(len(one.as_bytes()) < 45_000 for one in story.inbox.mails)
