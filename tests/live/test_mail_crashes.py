@@ -11,13 +11,16 @@ from contextlib import ExitStack
 import pytest
 
 from tests.live.installation import ROOT, installation, wait_for
-from tests.mail_server import Inbox, free_port, serving
+from tests.mail_server import Inbox, serving
+from tests.servers import free_port
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 SPEED = 30  # a window of 30 s is a second, a lease 4 s
 WORKERS = ("one", "two")
 ROUNDS = 6
 PATIENCE_S = 6.0
+# The longest pause between two attempts is an hour: two minutes at that pace.
+OVER_S = 240
 WORKER = "worker -P threads -c 4 -Q control --without-gossip --without-mingle --without-heartbeat"
 BEAT = "beat -s {folder}/timetable --pidfile="
 ANSWERS = (
@@ -39,18 +42,23 @@ class Portal:
 
     def __init__(self, made) -> None:
         self.made, self.begun = made, time.time()
-        self.incident = self._start("tests.live.mail_incident")
+        self.incident = self._start("tests.live.mail_incident", stdin=subprocess.PIPE)
         self.running = {name: self._celery(name) for name in (*WORKERS, "beat")}
 
     def _celery(self, name) -> subprocess.Popen:
         words = BEAT.format(folder=self.made.folder) if name == "beat" else f"{WORKER} -n {name}@%h"
         return self._start("tests.live.fast_celery", *words.split(), "-l", "WARNING")
 
-    def _start(self, module, *words) -> subprocess.Popen:
+    def _start(self, module, *words, stdin=None) -> subprocess.Popen:
         argv = [sys.executable, "-m", module, str(self.begun), str(SPEED), *words]
         with (self.made.folder / "mail.log").open("a") as log:
             return subprocess.Popen(
-                argv, cwd=ROOT, env={**os.environ, **self.made.env}, stdout=log, stderr=log
+                argv,
+                cwd=ROOT,
+                env={**os.environ, **self.made.env},
+                stdin=stdin,
+                stdout=log,
+                stderr=log,
             )
 
     def kill(self, *names) -> None:
@@ -59,7 +67,13 @@ class Portal:
             self.running[name].wait()
             self.running[name] = self._celery(name)
 
+    def go_on(self) -> None:
+        """Let the incident go on: it waits for this where the database may be restarted."""
+        self.incident.stdin.close()
+
     def stop(self) -> None:
+        if not self.incident.stdin.closed:
+            self.go_on()
         for one in (*self.running.values(), self.incident):
             one.kill()
             one.wait()
@@ -74,11 +88,11 @@ def test_nothing_is_lost_and_what_comes_twice_is_the_same():
         portal = Portal(made)
         try:
             kills = trouble(portal, inbox, server, chance)
-            assert portal.incident.wait(60) == 0, (made.folder / "mail.log").read_text()
+            assert portal.incident.wait(OVER_S) == 0, (made.folder / "mail.log").read_text()
             inbox.answers = ("250 ok",)
-            wait_for(lambda: is_drained(made), 60, "all is told")
+            wait_for(lambda: is_drained(made), OVER_S, "all is told")
             given_up = int(made.manage("shell", "-v", "0", "-c", RETRY))
-            wait_for(lambda: is_drained(made), 60, "what was given up is told")
+            wait_for(lambda: is_drained(made), OVER_S, "what was given up is told")
         finally:
             portal.stop()
         print(f"killed {kills}, {given_up} given up and retried")
@@ -108,6 +122,7 @@ def trouble(portal, inbox, server, chance) -> list[str]:
             portal.made.stop_postgres()
             server.close()
             portal.made.start_postgres()
+            portal.go_on()
             time.sleep(chance.uniform(0, 1))
             server.enter_context(serving(inbox))
     assert is_restarted
