@@ -103,10 +103,13 @@ def test_copy_says_copied_and_selects_without_clipboard_rights(visitor):
     button = page.locator("[data-pk-copy]").first
 
     button.click()
-    page.wait_for_function(
-        "() => document.querySelector('[data-pk-copy-label]').textContent !== 'Copy'"
-    )
-    label = button.locator("[data-pk-copy-label]").inner_text()
+    # Read at once: it says "Copy" again after two seconds.
+    label = page.wait_for_function(
+        """() => {
+            const said = document.querySelector('[data-pk-copy-label]').textContent;
+            return said !== 'Copy' && said;
+        }"""
+    ).json_value()
     selected = page.evaluate("() => window.getSelection().toString()")
 
     assert label == "Copied" or (label == "Press Ctrl+C" and selected.startswith("ACL SETUSER"))

@@ -159,6 +159,9 @@ def test_every_range_is_drawn_and_clean(visitor, watched):
     for name in RANGES:
         with page.expect_response(lambda answer: "/trend/?range=" in answer.url) as answer:
             page.locator(f"[data-pk-range='{name}']").click()
+        page.wait_for_function(
+            "(name) => document.querySelector('[data-pk-trends]').pkTrends.shown === name", arg=name
+        )
         found[name] = [
             is_drawn(page),
             answer.value.status,
