@@ -39,6 +39,17 @@ def serving(talk, family=socket.AF_INET, address=("127.0.0.1", 0)):
         thread.join()
 
 
+@contextmanager
+def shut_port():
+    """Yield a port that refuses connections at every loopback address, and that nobody else can get.
+
+    One that was listened on and closed might be anybody's by the time it is called.
+    """
+    with socket.socket() as kept:
+        kept.bind(("0.0.0.0", 0))
+        yield kept.getsockname()[1]
+
+
 def saying(answer, *, then_wait=True):
     """Answer the first bytes with these, whatever they were."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import socket
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 from aiosmtpd.controller import Controller
+
+from tests.servers import free_port
 
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
@@ -83,13 +84,7 @@ def serving(inbox: Inbox):
         controller.stop(no_assert=True)
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def wait_until(what, timeout_s: float = 10.0) -> None:
+def wait_until(what, timeout_s: float = 60.0) -> None:
     """Wait until what() holds; AssertionError where it does not."""
     end = time.monotonic() + timeout_s
     while not what():

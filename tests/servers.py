@@ -225,7 +225,7 @@ def _described(
         argv=words,
         # A TLS port says nothing to what is plain.
         is_ready=lambda: (_listens if certificates else _answers)(port, socket_path),
-        ready_within_s=20,
+        ready_within_s=60,
         stop_within_s=5,
     )
     return Server(name, folder, child, port, socket_path, certificates)

@@ -38,7 +38,7 @@ def test_a_stalled_pass_lapses_so_that_a_live_target_gets_in():
 
     waited_s, inside_count = asyncio.run(visits())
 
-    assert 0.04 <= waited_s < 0.5
+    assert 0.04 <= waited_s < 10  # a pass that never lapsed would be waited for for ever
     assert inside_count == 0
 
 
@@ -62,7 +62,7 @@ def test_giving_up_the_wait_loses_no_pass():
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             gate.leave(await gate.enter())
         return gate.inside_count
 

@@ -59,17 +59,15 @@ def test_two_hundred_dead_names_delay_no_live_one():
         names = Resolver(lookup)
         dead = [asyncio.ensure_future(names.resolve(f"dead{n}.example", 0.5)) for n in range(200)]
         await asyncio.sleep(0.05)
-        started_at = time.monotonic()
-        live = [await names.resolve(f"live{n}.example") for n in range(5)]
-        live_s = time.monotonic() - started_at
-        return await asyncio.gather(*dead), live, live_s
+        # While the dead hold their lanes, for 30 s: behind them, these would not be answered at all.
+        live = [await names.resolve(f"live{n}.example", 20) for n in range(5)]
+        return await asyncio.gather(*dead), live
 
-    dead, live, live_s = asyncio.run(ask())
+    dead, live = asyncio.run(ask())
     release.set()
 
     assert dead[0] == Answer(error="the name dead0.example was not resolved within 0.5 s")
     assert live == [Answer(("10.0.0.1",))] * 5
-    assert live_s < 1.5
 
 
 def test_a_name_known_to_be_dead_fails_at_once_and_a_proven_one_has_its_own_lane():
@@ -86,16 +84,16 @@ def test_a_name_known_to_be_dead_fails_at_once_and_a_proven_one_has_its_own_lane
         await asyncio.gather(*(names.resolve(f"dead{n}.example", 0.05) for n in range(300)))
         clock[0] = 31.0
         started_at = time.monotonic()
-        dead = await names.resolve("dead0.example")
-        live = await names.resolve("live.example")
+        dead = await names.resolve("dead0.example", 20)
+        live = await names.resolve("live.example", 20)
         return dead, live, time.monotonic() - started_at
 
     dead, live, elapsed_s = asyncio.run(ask())
     release.set()
 
-    assert dead.error == "the name dead0.example was not resolved within 2 s"
+    assert dead.error == "the name dead0.example was not resolved within 20 s"
     assert live == Answer(("10.0.0.1",))
-    assert elapsed_s < 1.5
+    assert elapsed_s < 10
 
 
 def test_a_name_that_cannot_be_one_is_an_answer():
@@ -110,7 +108,7 @@ def test_a_lookup_outlives_its_loop_in_silence():
     done = threading.Event()
 
     def lookup(_name):
-        release.wait(5)
+        release.wait(30)
         return ("10.0.0.1",)
 
     names = Resolver(lookup)
@@ -118,8 +116,8 @@ def test_a_lookup_outlives_its_loop_in_silence():
     release.set()
     Lane(1).submit(done.set)
 
-    assert done.wait(5)
-    assert asyncio.run(names.resolve("late.example")) == Answer(("10.0.0.1",))
+    assert done.wait(30)
+    assert asyncio.run(names.resolve("late.example", 20)) == Answer(("10.0.0.1",))
 
 
 def test_a_name_whose_turn_did_not_come_is_not_called_dead():
@@ -139,7 +137,7 @@ def test_a_name_whose_turn_did_not_come_is_not_called_dead():
         again = await names.resolve("live.example", 0.1)
         answers = await asyncio.gather(*dead)
         release.set()
-        return first, again, answers[0], await names.resolve("live.example")
+        return first, again, answers[0], await names.resolve("live.example", 20)
 
     first, again, dead, at_last = asyncio.run(ask())
 
@@ -187,14 +185,14 @@ def test_each_name_is_looked_up_in_its_turn():
     begun, is_held = [], threading.Event()
 
     def job(number):
-        is_held.wait(5)
+        is_held.wait(60)
         begun.append(number)
 
     lane = Lane(1)
     for number in range(4):
         lane.submit(lambda number=number: job(number))
     is_held.set()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while len(begun) < 4 and time.monotonic() < deadline:
         time.sleep(0.01)
 

@@ -40,12 +40,12 @@ def sentinel(primary, folder):
         yield port
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def until(wanted, port):
     """Ask until the answer comes; Sentinels need a moment to see."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (found := ask(port)) != wanted and time.monotonic() < deadline:
         time.sleep(0.1)
     return found

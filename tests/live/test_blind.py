@@ -31,8 +31,10 @@ LOOK = (
 
 def test_a_zone_cut_off_is_blind_and_pairs_that_are_down_are_down(here):
     with servers.valkey() as redis:
-        reference = listening(0)
-        port = reference.getsockname()[1]
+        port = (
+            servers.free_port()
+        )  # to be listened on again: none that a client might get meanwhile
+        reference = listening(port)
         ids = here.register(databases(redis.url, PAIRS))
         here.sql("UPDATE registry_fleetsettings SET reference_address = %s", f"127.0.0.1:{port}")
         here.start_worker("cut-off")

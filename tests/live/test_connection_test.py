@@ -1,6 +1,7 @@
 """What does a connection test say of real servers? Each way to fail, at its rung."""
 
 import asyncio
+import time
 
 import pytest
 import redis
@@ -23,11 +24,13 @@ def states(found: dict[str, Rung]) -> list[str]:
 
 def test_a_server_that_is_as_it_should():
     with servers.valkey() as server:
+        began_at = time.perf_counter()
         found = rungs(server.url)
+        took_ms = (time.perf_counter() - began_at) * 1000
 
     assert states(found) == ["ok", "ok", "skipped", "ok", "ok", "skipped"]
     assert found["sign_in"].learnt.startswith("Valkey 9.")
-    assert found["connection"].ms < 100
+    assert 0 < found["connection"].ms < took_ms
 
 
 def test_nothing_listens():

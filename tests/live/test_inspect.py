@@ -167,7 +167,7 @@ def paste(server, line, *words):
         input=f"{line}\n",
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=True,
     )
     return done.stdout.strip()

@@ -70,7 +70,7 @@ def endpoint(server, **options):
     return Endpoint("" if path else "127.0.0.1", server.port, path, **options)
 
 
-def visit(target, commands=(COMMANDS[0],), pings=10, within_s=5.0):
+def visit(target, commands=(COMMANDS[0],), pings=10, within_s=30.0):
     async def talk():
         async with asyncio.timeout(within_s), connect(target, RULES) as wire:
             replies = await wire.pipeline(commands)

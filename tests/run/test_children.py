@@ -23,7 +23,7 @@ def is_alive(process_id):
         return False
 
 
-def wait_until(claim, within_s=10.0):
+def wait_until(claim, within_s=50.0):
     deadline = time.monotonic() + within_s
     while not claim():
         assert time.monotonic() < deadline, "waited in vain"

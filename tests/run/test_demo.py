@@ -47,7 +47,7 @@ def ask(fleet, name, path, token="demo"):
     request = urllib.request.Request(
         fleet[name]["emailengine_url"] + path, headers={"Authorization": f"Bearer {token}"}
     )
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.headers["Server"], answer.read().decode()
 
 

@@ -9,7 +9,7 @@ from checks.egress import EgressRules
 from checks.facts import NOT_CONFIGURED, Missing, Sentinels
 from checks.probes.beside import ask_openly, ask_sentinels, has_quorum, is_open
 from checks.probes.wire import Endpoint
-from tests.loopback import serving
+from tests.loopback import serving, shut_port
 from tests.replaying import answer, captured
 
 RULES = EgressRules(allow_loopback=True)
@@ -51,10 +51,10 @@ def ask(talk):
 
 
 def test_a_closed_port_cannot_tell():
-    with serving(bool) as port:
-        pass
+    with shut_port() as port:
+        found = asyncio.run(ask_openly(Endpoint("127.0.0.1", port), RULES))
 
-    assert asyncio.run(ask_openly(Endpoint("127.0.0.1", port), RULES)).reason == "refused"
+    assert found.reason == "refused"
 
 
 @pytest.mark.parametrize(

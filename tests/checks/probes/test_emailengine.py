@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-import socket
+import re
 import threading
 import time
 
@@ -15,7 +15,7 @@ from checks.egress import EgressRules
 from checks.facts import Missing
 from checks.probes.emailengine import EmailEngineTarget, probe_emailengine
 from checks.probes.http import MAX_BODY_BYTES, Clients
-from tests.loopback import saying, serving
+from tests.loopback import saying, serving, shut_port
 from tests.replaying import Page, emailengine, recorded
 
 RULES = EgressRules(allow_loopback=True)
@@ -45,7 +45,9 @@ def visit(port, *, with_stats=True, redis=NO_REDIS, **options):
 
 def test_a_round_in_order_and_one_at_a_time():
     with emailengine(PAGES) as engine:
+        started = time.perf_counter()
         reading = visit(engine.port, key_prefix="p")
+        took_s = time.perf_counter() - started
 
     assert engine.asked == [
         ("/health", None),
@@ -56,7 +58,7 @@ def test_a_round_in_order_and_one_at_a_time():
     facts = reading.facts
     assert (facts.url, facts.key_prefix) == (f"http://127.0.0.1:{engine.port}", "p")
     assert (facts.health_status, facts.version, facts.redis_ping_us) == (200, "2.79.2", 406.141)
-    assert 0 < facts.health_s < 1
+    assert 0 < facts.health_s < took_s
     assert 0 < facts.network_us < 10_000
     assert [queue.is_paused for queue in facts.queues] == [False, False, False]
     assert facts.license_days_remaining == 0
@@ -162,13 +164,9 @@ def health_of(port, **options):
     return facts.health_status.reason, facts.health_status.text
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as trial:
-        return trial.getsockname()[1]
-
-
 def test_nobody_there():
-    reason, text = health_of(free_port())
+    with shut_port() as port:
+        reason, text = health_of(port)
 
     assert (reason, text) == ("refused", "EmailEngine was not reached: connection refused")
 
@@ -199,7 +197,7 @@ HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n"
 PARTS = st.sampled_from([HTTP, b'{"success":true}', b"HTTP/1.1 500 X\r\n\r\n", b"\r\n", b"5\r\n"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.one_of(PARTS, st.binary(max_size=20)), max_size=8))
 def test_whatever_is_answered_is_a_reading(parts):
     with serving(saying(b"".join(parts), then_wait=False)) as port:
@@ -223,7 +221,7 @@ def test_plain_text_where_tls_is_wanted():
 
 def test_a_hung_instance_costs_the_deadline_and_is_left_alone_until_it_answers():
     release = threading.Event()
-    pages = {**PAGES, "/health": Page(wait=lambda: release.wait(10))}
+    pages = {**PAGES, "/health": Page(wait=lambda: release.wait(60))}
 
     async def ask(engine, clients, **options):
         slow = target(engine.port, **options)
@@ -233,21 +231,23 @@ def test_a_hung_instance_costs_the_deadline_and_is_left_alone_until_it_answers()
 
     async def visits(engine):
         async with Clients() as clients:
-            late, took_s = await ask(engine, clients, deadline_s=0.2)
-            assert 0.2 <= took_s < 1
-            again, _ = await ask(engine, clients, deadline_s=0.2)
+            late, late_s = await ask(engine, clients, deadline_s=0.2)
+            again, again_s = await ask(engine, clients, deadline_s=0.2)
             release.set()
-            well, _ = await ask(engine, clients, deadline_s=5)
-            return late, again, well
+            well, _ = await ask(engine, clients, deadline_s=30)
+            return late, late_s, again, again_s, well
 
     with emailengine(pages) as engine:
-        late, again, well = asyncio.run(visits(engine))
+        late, late_s, again, again_s, well = asyncio.run(visits(engine))
 
     assert late.health_status == Missing("timeout", "EmailEngine: no answer within 0.2 s")
     assert late.queues == late.health_status
-    assert again.health_status == Missing(
-        "timeout", "EmailEngine: an earlier request is unanswered for 0 s"
+    assert 0.2 <= late_s < 10
+    assert again.health_status.reason == "timeout"
+    said = re.fullmatch(
+        r"EmailEngine: an earlier request is unanswered for (\d+) s", again.health_status.text
     )
+    assert 0 <= int(said[1]) <= round(late_s + again_s)
     assert well.health_status == 200
     # The abandoned round asked nothing more once its /health was answered.
     assert engine.paths == ["/health", "/health", "/v1/stats?seconds=3600", "/metrics"]
@@ -256,9 +256,9 @@ def test_a_hung_instance_costs_the_deadline_and_is_left_alone_until_it_answers()
 
 def test_what_was_learnt_before_the_deadline_is_kept():
     release = threading.Event()
-    pages = {**PAGES, "/metrics": Page(wait=lambda: release.wait(10))}
+    pages = {**PAGES, "/metrics": Page(wait=lambda: release.wait(60))}
     with emailengine(pages) as engine:
-        facts = visit(engine.port, deadline_s=1).facts
+        facts = visit(engine.port, deadline_s=2).facts
         release.set()
 
     assert (facts.health_status, facts.version) == (200, "2.79.2")

@@ -9,7 +9,7 @@ import pytest
 
 from checks.egress import EgressRules
 from checks.probes.outlook import Endpoint, Look, Outlook, _far, blindness
-from tests.loopback import ponging, serving
+from tests.loopback import ponging, serving, shut_port
 
 HERE = EgressRules(allow_loopback=True)
 FORBIDDEN = EgressRules(allow_loopback=False)
@@ -25,10 +25,8 @@ def open_end():
 
 @pytest.fixture
 def shut_end():
-    """A port that nobody listens on, and nobody else gets meanwhile."""
-    with socket.socket() as kept:
-        kept.bind(("127.0.0.1", 0))
-        yield Endpoint("127.0.0.1", kept.getsockname()[1])
+    with shut_port() as port:
+        yield Endpoint("127.0.0.1", port)
 
 
 def why(*targets, reference=None, rules=HERE):

@@ -16,7 +16,7 @@ from checks.probes.redis import LastSeen, RedisTarget, acl_line, probe_redis
 from checks.probes.redis_commands import ALL, RIGHTS
 from checks.probes.redis_target import path_of
 from checks.rule import Cadence
-from tests.loopback import saying, serving
+from tests.loopback import saying, serving, shut_port
 from tests.replaying import CAPTURES, OK, answer, captured, read_replies
 
 RULES = EgressRules(allow_loopback=True)
@@ -159,7 +159,7 @@ COMMON = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(COMMON, COMMON, COMMON, st.binary(max_size=20)), max_size=20))
 def test_whatever_is_answered_is_a_reading(replies):
     reading = visit(saying(b"".join(replies)), frozenset(Cadence), pings=1, timeout_s=0.05)
@@ -297,10 +297,9 @@ def test_a_greeting_that_is_a_refusal(name, reason, is_connected):
 
 
 def test_nobody_there():
-    with serving(lambda _: None) as port:
-        pass
-    target = RedisTarget(RedisAddress("127.0.0.1", port), rules=RULES)
-    reading = asyncio.run(probe_redis(target, HEALTH))
+    with shut_port() as port:
+        target = RedisTarget(RedisAddress("127.0.0.1", port), rules=RULES)
+        reading = asyncio.run(probe_redis(target, HEALTH))
 
     assert (reading.facts.reason, reading.is_connected) == ("refused", False)
 
@@ -314,11 +313,20 @@ def test_an_address_that_the_rules_deny():
 
 def test_a_hung_server_costs_its_deadline_and_no_more():
     started = time.perf_counter()
-    reading = visit(lambda connection: connection.recv(1) and time.sleep(3), timeout_s=0.3)
+    reading = visit(hanging, timeout_s=HUNG_S)
 
-    assert reading.facts == Missing("timeout", "connected, but no full answer within 0.3 s")
+    assert reading.facts == Missing("timeout", "connected, but no full answer within 1 s")
     assert reading.is_connected
-    assert 0.3 <= time.perf_counter() - started < 2
+    assert HUNG_S <= time.perf_counter() - started < HANGS_S / 2
+
+
+# What a server says before it hangs has to come within this; a busy machine may hold it up a little.
+HUNG_S, HANGS_S = 1.0, 30.0
+
+
+def hanging(connection):
+    connection.recv(1)
+    time.sleep(HANGS_S)
 
 
 def test_a_server_that_hangs_half_way():
@@ -326,10 +334,10 @@ def test_a_server_that_hangs_half_way():
         server = Recorder()
         while data := connection.recv(65_536):
             if b"save" in data and b"appendfsync" in data:
-                time.sleep(3)
+                time.sleep(HANGS_S)
             connection.sendall(b"".join(replies_to(data, server)))
 
-    assert visit(talk, PERSISTENCE, timeout_s=0.3).facts.reason == "timeout"
+    assert visit(talk, PERSISTENCE, timeout_s=HUNG_S).facts.reason == "timeout"
 
 
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
@@ -341,14 +349,14 @@ def test_a_server_that_loads_and_answers_the_first_batch_alone_is_loading():
         server = Recorder(PING=LOADING, INFO=with_info(loading=1))
         connection.sendall(b"".join(replies_to(connection.recv(65_536), server)))
         connection.recv(65_536)
-        time.sleep(3)
+        time.sleep(HANGS_S)
 
     every = PERSISTENCE | {Cadence.LATENCY}
-    facts = visit(talk, every, timeout_s=0.3, queue_prefix="").facts
+    facts = visit(talk, every, timeout_s=HUNG_S, queue_prefix="").facts
 
     assert facts.ping == Missing("loading", SAID)
     assert (facts.is_loading, facts.version) == (True, "7.0.15")
-    late = f"{SAID}; no further answer came within 0.3 s"
+    late = f"{SAID}; no further answer came within 1 s"
     assert facts.save == Missing("loading", f"CONFIG GET save is refused: {late}")
     assert facts.bull_clients == Missing("loading", f"CLIENT LIST is refused: {late}")
     assert facts.account.reason == "loading"
@@ -363,9 +371,9 @@ def test_a_server_that_says_why_and_falls_silent_is_believed(said, reason):
     def talk(connection):
         connection.recv(65_536)
         connection.sendall(OK + said)  # CLIENT SETNAME, PING; never INFO
-        time.sleep(3)
+        time.sleep(HANGS_S)
 
-    assert visit(talk, PERSISTENCE, timeout_s=0.3).facts.reason == reason
+    assert visit(talk, PERSISTENCE, timeout_s=HUNG_S).facts.reason == reason
 
 
 def replies_to(data, server):

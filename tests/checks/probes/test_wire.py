@@ -24,7 +24,7 @@ INFO, PING = encode("INFO"), encode("PING")
 RESET = struct.pack("ii", 1, 0)
 
 
-def visit(endpoint, commands=(PING,), pings=0, within_s=5.0, **limits):
+def visit(endpoint, commands=(PING,), pings=0, within_s=30.0, **limits):
     """One visit; return its replies, or its round trips where PINGs are asked for."""
 
     async def talk():
@@ -83,7 +83,7 @@ def test_a_busy_loop_lengthens_the_lag_and_not_the_round_trip():
         connection.sendall(b"+PONG\r\n")  # the first warms up
         connection.recv(65536)
         asked.set()
-        stalling.wait(10)
+        stalling.wait(30)
         connection.sendall(b"+PONG\r\n")
         answered.set()
         connection.recv(65536)
@@ -92,11 +92,11 @@ def test_a_busy_loop_lengthens_the_lag_and_not_the_round_trip():
         async with connect(Endpoint("127.0.0.1", port), RULES) as wire:
             began_at = time.perf_counter()
             waiting = asyncio.ensure_future(wire.ping(1))
-            await asyncio.to_thread(asked.wait, 10)
+            await asyncio.to_thread(asked.wait, 30)
             stalling.set()
-            answered.wait(10)
+            answered.wait(30)
             most_us = (time.perf_counter() - began_at) * 1e6
-            time.sleep(0.1)  # noqa: ASYNC251 - the loop is busy with another's visit
+            time.sleep(0.2)  # noqa: ASYNC251 - the loop is busy with another's visit
             return await waiting, most_us
 
     with serving(talk) as port:
@@ -222,7 +222,7 @@ def test_an_endless_reply_without_a_line_end_ends_at_the_limit():
 def test_a_slow_drip_ends_at_the_deadline():
     def talk(connection):
         connection.recv(65536)
-        connection.sendall(b"$100\r\n")
+        connection.sendall(b"$100000\r\n")
         while True:
             connection.sendall(b"x")
             time.sleep(0.02)
@@ -231,7 +231,7 @@ def test_a_slow_drip_ends_at_the_deadline():
     with serving(talk) as port, pytest.raises(TimeoutError):
         visit(Endpoint("127.0.0.1", port), within_s=0.3)
 
-    assert time.monotonic() - started_at < 2.5
+    assert time.monotonic() - started_at < 10
 
 
 def test_a_server_that_reads_nothing_and_answers_nothing():
@@ -326,7 +326,7 @@ def test_giving_up_closes_the_socket():
     with serving(talk) as port, pytest.raises(TimeoutError):
         visit(Endpoint("127.0.0.1", port), within_s=0.1)
 
-    assert closed.wait(2)
+    assert closed.wait(30)
 
 
 def test_hung_servers_do_not_delay_a_live_one():
@@ -347,7 +347,7 @@ def test_hung_servers_do_not_delay_a_live_one():
             await wire.pipeline([PING])
 
     with serving(saying(b"")) as hung_port, serving(ponging) as live_port:
-        assert asyncio.run(talk(hung_port, live_port)) < 2.5
+        assert asyncio.run(talk(hung_port, live_port)) < 10
 
 
 CRUMBS = [
@@ -363,7 +363,7 @@ CRUMBS = [
 
 
 @given(st.lists(st.sampled_from(CRUMBS) | st.binary(max_size=20), max_size=12), st.integers(1, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bytes_end_in_replies_or_in_a_wire_error(parts, count):
     async def talk():
         ours, theirs = socket.socketpair()
@@ -372,7 +372,7 @@ def test_any_bytes_end_in_replies_or_in_a_wire_error(parts, count):
         try:
             theirs.sendall(b"".join(parts))
             theirs.shutdown(socket.SHUT_WR)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 return len(await wire.pipeline([PING] * count)) == count
         except WireError as error:
             return bool(str(error))

@@ -12,7 +12,8 @@ from fleet.alerts.timing import LEASE, backoff
 from fleet.findings.models import Finding
 from tests.fleet.alerts.stories import NORTHWIND, make_channel
 from tests.fleet.factories import make_pair
-from tests.mail_server import free_port, mail_server
+from tests.mail_server import mail_server
+from tests.servers import free_port
 
 OPENED = "[Critical] Northwind Mail: 1 pair left compliance"
 

@@ -158,17 +158,17 @@ def test_an_endless_answer_is_read_no_further_than_the_log_needs():
         answer = sent(f"http://127.0.0.1:{port}/")
 
     assert answer == "200 " + "x" * 296
-    assert time.monotonic() - started_at < 5
+    assert time.monotonic() - started_at < webhook.TOTAL_S  # it was not given up either
 
 
 def test_an_answer_whose_body_never_comes_is_an_answer(monkeypatch):
-    monkeypatch.setattr(webhook, "TOTAL_S", 0.5)
+    monkeypatch.setattr(webhook, "TOTAL_S", 2.0)
     over = Event()
 
     def promise(connection):
         connection.recv(65_536)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
-        over.wait(5)
+        over.wait(60)
 
     with serving(promise) as port:
         assert sent(f"http://127.0.0.1:{port}/") == "200"

@@ -180,7 +180,7 @@ def hangs_until(together: threading.Barrier) -> Iterator[int]:
 
         def serve() -> None:
             with listener.accept()[0], suppress(threading.BrokenBarrierError):
-                together.wait(timeout=3)
+                together.wait(timeout=30)
 
         server = threading.Thread(target=serve)
         server.start()

@@ -1,7 +1,6 @@
 """Does a zone that sees nothing say so, instead of calling its pairs dead?"""
 
 import asyncio
-import socket
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -18,7 +17,7 @@ from fleet.inspections.terms import terms
 from fleet.registry.models import FleetSettings, Pair, Target, Worker, Zone
 from tests.fleet.factories import make_finding, make_pair
 from tests.fleet.visiting import NOW, UNREACHED, claimed, make_pairs, reading, visit
-from tests.loopback import ponging, serving
+from tests.loopback import ponging, serving, shut_port
 
 pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
@@ -243,10 +242,7 @@ def ends():
     """Give five ports: three that are listened on, two that nobody does."""
     with ExitStack() as stack:
         listened = [stack.enter_context(serving(ponging)) for _ in range(3)]
-        shut = [stack.enter_context(socket.socket()) for _ in range(2)]
-        for one in shut:
-            one.bind(("127.0.0.1", 0))
-        yield listened, [one.getsockname()[1] for one in shut]
+        yield listened, [stack.enter_context(shut_port()) for _ in range(2)]
 
 
 def at_ports(*ports):

@@ -73,14 +73,14 @@ def test_the_stuck_hold_up_the_next_burst_for_a_moment_only():
         pump = Pump(job, 10, 0.05)
         started = clock.time()
         pump.add(range(11))
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), 30)
         took = clock.time() - started
         await pump.stop()
         return done.is_set(), took
 
     is_done, took_s = asyncio.run(run())
     assert is_done
-    assert 0.04 <= took_s < 2
+    assert 0.04 <= took_s < 10  # they would hold it up for 60
 
 
 def test_stop_ends_what_is_under_way_and_drops_the_rest():
