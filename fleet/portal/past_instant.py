@@ -207,7 +207,9 @@ def _unseen(line: Line, told: Told) -> str:
     """Say why nobody looked at a pair then, so that it stands as it did before; "": somebody did."""
     if told.idle_since:
         return f"nobody was checked since {told.idle_since:%Y-%m-%dT%H:%MZ}"
-    return "paused" if line.is_paused else ""
+    if line.is_paused:
+        return "paused"
+    return "not on record" if told.is_untold else ""
 
 
 def _target(request: HttpRequest, rows: Rows) -> Target | None:

@@ -195,6 +195,8 @@ def test_what_nobody_looked_at_then_is_said(operator, watched_hours_ago, is_told
     assert answer.context["told"].idle_since == since
     file = operator.get(URL, {"at": typed(3), "pair": pair.pk, "csv": 1}).content.decode()
     why = f"nobody was checked since {since:%Y-%m-%dT%H:%MZ}" if since else ""
+    if watched_hours_ago == (5,):  # the record begins after that instant
+        why = "not on record"
     assert file.splitlines()[1] == f"northwind-eu-0417,compliant,compliant,healthy,,,{why}"
 
 
@@ -228,6 +230,8 @@ def test_beyond_what_is_kept_of_visits_that_is_said(operator):
     assert lines(beyond) == [("northwind-eu-0417", "compliant", "compliant")]
     assert said in " ".join(re.sub("<[^>]+>", "", beyond.content.decode()).split())
     assert said not in " ".join(re.sub("<[^>]+>", "", within.content.decode()).split())
+    file = operator.get(URL, {"at": typed(731), "pair": pair.pk, "csv": 1}).content.decode()
+    assert file.splitlines()[1] == "northwind-eu-0417,compliant,compliant,healthy,,,not on record"
 
 
 def test_of_the_hour_under_way_nothing_is_missed(operator):
