@@ -37,21 +37,21 @@ def items_of(
     what to do.
     """
     rows = Finding.objects.filter(pk__in=wanted).select_related("target__tenant")
-    found = {row.pk: row for row in (rows if with_evidence else rows.defer("evidence"))}
-    open_counts = _open_counts({row.target_id for row in found.values()})
-    policies = read_policies() if with_evidence and found else None
-    return tuple(
-        _item(
-            found[pk],
-            one,
-            evidence=found[pk].evidence if with_evidence else {},
-            limits=_limits(found[pk], policies),
-            others_open=max(open_counts.get(found[pk].target_id, 0) - _is_counted(found[pk]), 0),
+    open_counts = _open_counts(wanted)
+    policies = read_policies() if with_evidence and wanted else None
+    # Row by row: a storm has ten thousand, and to hold them all took 61 MB in place of 33.
+    found = {
+        row.pk: _item(
+            row,
+            wanted[row.pk],
+            evidence=row.evidence if with_evidence else {},
+            limits=_limits(row, policies),
+            others_open=max(open_counts.get(row.target_id, 0) - _is_counted(row), 0),
             with_tenants=with_tenants,
         )
-        for pk, one in wanted.items()
-        if pk in found
-    )
+        for row in (rows if with_evidence else rows.defer("evidence")).iterator()
+    }
+    return tuple(found[pk] for pk in wanted if pk in found)
 
 
 def _is_counted(finding: Finding) -> bool:
@@ -60,9 +60,10 @@ def _is_counted(finding: Finding) -> bool:
     return finding.state == Finding.State.OPEN and finding.waiver_id is None and not is_note
 
 
-def _open_counts(target_ids: Collection[int]) -> dict[int, int]:
-    """Count what is open and counts on each target; notes do not."""
-    rows = Finding.objects.filter(COUNTED, CRITICAL | WARNING, target__in=target_ids)
+def _open_counts(finding_ids: Collection[int]) -> dict[int, int]:
+    """Count what is open and counts on each of these findings' targets; notes do not."""
+    theirs = Finding.objects.filter(pk__in=finding_ids).values("target")
+    rows = Finding.objects.filter(COUNTED, CRITICAL | WARNING, target__in=theirs)
     return dict(rows.order_by().values_list("target").annotate(open_count=Count("pk")))
 
 
