@@ -34,6 +34,11 @@ class Freshness:
         return self.read_count - self.late_count
 
     @property
+    def is_old(self) -> bool:
+        """Tell whether no pair was read within three intervals."""
+        return 0 < self.read_count == self.late_count
+
+    @property
     def is_first_reading(self) -> bool:
         """Tell whether some pair was never read yet."""
         return self.read_count < self.active_count

@@ -1,9 +1,11 @@
+import re
 from datetime import timedelta
 
 import pytest
 import time_machine
 from django.core.cache import cache
 from django.urls import reverse
+from django.utils import timezone
 
 from fleet.portal import addresses
 from fleet.portal.overview import overview
@@ -186,6 +188,23 @@ def test_a_pair_is_late_after_three_of_its_engines_intervals(engine, seconds, la
     read_pair(engine=engine, checked_at=NOW - timedelta(seconds=seconds))
 
     assert seen().freshness.late_count == late
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"),
+    [((1, 1), "what is happening now"), ((1, 9), "what is happening now"), ((8, 9), "as it was")],
+)
+def test_health_that_nobody_looks_at_is_not_told_as_now(operator, minutes, words):
+    """Where no worker runs nobody takes the green off: the page itself says how old it is."""
+    for place, number in enumerate(minutes):
+        checked_at = timezone.now() - timedelta(minutes=number)
+        make_state(make_pair(name=f"pair-{place}"), checked_at=checked_at)
+
+    text = " ".join(operator.get("/admin/").content.decode().split())
+
+    said = "as it was 8 min ago: nobody looks now"
+    assert ("what is happening now" in text) is (words == "what is happening now")
+    assert (said in re.sub("<[^>]+>", "", text)) is (words == "as it was")
 
 
 def test_paused_pairs_are_never_late():
