@@ -98,6 +98,17 @@ def test_the_cards_say_why_nobody_looks_though_the_last_reading_passed(operator,
     assert [one.answer for one in lamps] == [words, words]
 
 
+def test_a_paused_pair_says_to_resume_it_and_not_that_there_is_nothing_to_do(operator):
+    pair = make_pair(state="paused")
+    make_state(pair, now=timezone.now(), compliance="unverified")
+    make_reading(pair, facts_with(), timezone.now())
+
+    text = operator.get(page(pair)).content.decode()
+
+    assert "Checking is paused: until you resume it (⋯, Resume checking)" in text
+    assert "Nothing to do." not in text
+
+
 def test_the_worst_finding_shows_its_commands_for_this_server(operator):
     pair, finding = bad_pair()
 
