@@ -1,6 +1,7 @@
 """Is history written again as it was: twice the same rows, and after a run that was killed midway?"""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 
@@ -131,6 +132,32 @@ def test_twice_leaves_the_same_rows() -> None:
 
     assert dump() == first
     assert [len(first[name]) for name in TABLES] == [2, 2, 2, 3, 1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_and_the_night_beside_them_leave_the_same_rows() -> None:
+    bad = pair("bad", "non_compliant")
+    pair("good", tenant="Fabrikam")
+    make_finding(bad, opened_at=NOON)
+    rebuild()
+    first = dump()
+    VisitHour.objects.all().delete()
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(done, rebuild) for _ in range(3)]
+        runs.append(pool.submit(done, rollup.roll_up, NEXT))
+        for run in runs:
+            run.result(timeout=60)
+
+    assert dump() == first
+
+
+def done(work: Callable[..., object], *given: object) -> None:
+    """Work on a connection of its own."""
+    try:
+        work(*given)
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize("part", ["stand_again", "figure_again"])
