@@ -22,13 +22,14 @@ logging.getLogger("mail.log").setLevel(logging.ERROR)
 class Inbox:
     """What the server took, and how it answers: `answer` and `rcpt` to the data and a recipient.
 
-    An answer of "hang" keeps the client waiting, "drop" takes the mail and cuts the line before it
-    says so, "slow" takes it and says so after a while.
+    An answer of "hang" keeps the client waiting, "keep" takes the mail and does so, "drop" takes it
+    and cuts the line before it says so, "slow" takes it and says so after a while.
     """
 
     answer: str = "250 2.0.0 queued"
     rcpt: dict[str, str] = field(default_factory=dict)
     mails: list[EmailMessage] = field(default_factory=list)
+    first: list[str] = field(default_factory=list)  # these in turn, before any other
     answers: tuple[str, ...] = ()  # one of these by chance, if there are any
     chance: random.Random = field(default_factory=random.Random)
     port: int = 0
@@ -41,14 +42,16 @@ class Inbox:
         return "250 ok"
 
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
-        said = self.chance.choice(self.answers) if self.answers else self.answer
+        said = self._choose()
         if said == "hang":
             server.transport.pause_reading()
             await server.loop.create_future()
-        if said[0] in "2ds":
+        if said[0] in "2dsk":
             mail = message_from_bytes(envelope.content, policy=policy.default)
             mail["X-Rcpt-To"] = envelope.rcpt_tos[0]
             self.mails.append(mail)
+        if said == "keep":
+            await server.loop.create_future()
         if said == "slow":
             await asyncio.sleep(0.3)
             return "250 ok"
@@ -56,6 +59,11 @@ class Inbox:
             server.transport.abort()
             return "250 never heard"
         return said
+
+    def _choose(self) -> str:
+        if self.first:
+            return self.first.pop(0)
+        return self.chance.choice(self.answers) if self.answers else self.answer
 
     def subjects(self, to: str | None = None) -> list[str]:
         mails = self.mails if to is None else self.to(to)
