@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ from fleet.history.models import Visit, VisitDay, VisitHour
 # What a chart may ask for: every measured column.
 COLUMNS = frozenset(field.name for field in Visit._meta.get_fields()) - {"pk", "target_id", "at"}
 ROLLED: Final = frozenset(rollup.COLUMNS) - {"target_id", "at"}
+
+# Of the instant itself: left to Django, it would be shifted by the reader's time zone.
+SECOND: Final = Cast(Extract("at", "epoch", tzinfo=UTC), FloatField())
 
 Row = list[float | int | None]  # [Unix time in s, a value per column]; None = not read
 
@@ -41,8 +44,7 @@ def trend(target_id: int, since: datetime, until: datetime, columns: Sequence[st
     """
     _check(columns, COLUMNS)
     visits = Visit.objects.filter(target_id=target_id, at__gte=since, at__lt=until)
-    second = Cast(Extract("at", "epoch"), FloatField())
-    return [list(row) for row in visits.order_by("at").values_list(second, *columns)]
+    return [list(row) for row in visits.order_by("at").values_list(SECOND, *columns)]
 
 
 def rolled(
@@ -59,10 +61,9 @@ def rolled(
     days_until, hours_until = rollup.written_until()
     model, written_until = (VisitHour, hours_until) if pace is Pace.HOUR else (VisitDay, days_until)
     live_from = max(since, hours_until or since)
-    second = Cast(Extract("at", "epoch"), FloatField())
     end = min(until, written_until or since)
     written = model.objects.filter(target_id=target_id, at__gte=since, at__lt=end)
-    rows = [list(row) for row in written.order_by("at").values_list(second, *columns)]
+    rows = [list(row) for row in written.order_by("at").values_list(SECOND, *columns)]
     if pace is Pace.HOUR:
         live = rollup.live_hours(target_id, live_from, until)
     else:

@@ -12,6 +12,7 @@ from fleet.findings.models import MaintenanceWindow, Waiver
 from fleet.history import partitions
 from fleet.history.models import FleetHour, RolledDay, Visit, VisitDay, VisitHour
 from fleet.inspections.terms import forget
+from fleet.people.models import User
 from fleet.registry.models import Target
 from tests.fleet.factories import make_pair, make_person, make_state, make_zone
 
@@ -336,3 +337,19 @@ def test_the_csv_has_the_band_that_is_drawn_and_no_other(operator, pair):
             "2026-11-20T09:00:00+00:00,,,2026-11-20T12:30:00+00:00,not checked",
         ],
     ]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/New_York"])
+@pytest.mark.parametrize(("span", "model"), [("24h", None), ("7d", VisitHour), ("90d", VisitDay)])
+def test_a_point_is_at_its_instant_whatever_the_readers_time_zone(
+    operator, pair, zone, span, model
+):
+    User.objects.update(time_zone=zone)
+    at = NOON.replace(hour=0, minute=0) - 2 * DAY if model else NOON - 3 * HOUR
+    if model is None:
+        visit(pair, 3 * HOUR, rtt_median_us=300)
+    else:
+        row(model, pair, at, rtt_median_us=300)
+        RolledDay.objects.create(day=at.date(), rolled_at=NOON, visits_count=60)
+
+    assert chart(operator, pair, span=span)["series"][0]["at"][0] == at.timestamp()
