@@ -1,5 +1,6 @@
 """The fleet over time: scores, open findings, gaps, what moved in a week, and who may see it."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from django.core.cache import cache
 
 from fleet.history.models import FleetHour, LampMove, ScoreDay
 from fleet.inspections.terms import forget
+from fleet.people.models import User
 from fleet.registry.models import FleetSettings, PolicyVersion
 from tests.fleet.factories import make_pair, make_person, make_state, make_tenant
 
@@ -171,6 +173,17 @@ def test_a_chart_as_table_and_as_csv(operator):
         "2026-11-21T00:00:00+00:00,90.0,91.0,,",
     ]
     assert operator.get(f"{URL}nothing/table/").status_code == 404
+
+
+def test_a_day_of_utc_is_that_day_wherever_one_reads(operator):
+    User.objects.update(time_zone="America/New_York")
+    score(days_ago(3))
+    score(TODAY)
+
+    table = operator.get(f"{URL}compliance/table/").content.decode()
+
+    assert re.findall(r"<tr><td>([^<]+)<", table) == ["21 Nov 2026", "18 Nov 2026"]
+    assert "Nothing was read: 18 Nov 2026 – 21 Nov 2026" in table
 
 
 def test_the_worst_hour_zone_and_engine_of_each_day_for_who_sees_the_fleet(operator):
