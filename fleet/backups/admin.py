@@ -17,6 +17,7 @@ from fleet.backups.jobs import Wish
 from fleet.backups.models import BackupJob, BackupSource
 from fleet.people.models import User
 from fleet.portal.backup_form import OF_PLACE, SourceForm
+from fleet.portal.row_numbers import row_number
 from fleet.portal.scoped_admin import ScopedAdmin, rows_of
 from fleet.registry.models import Target
 
@@ -59,9 +60,7 @@ class BackupSourceAdmin(ScopedAdmin):
     ) -> HttpResponse:
         """Show and save the empty form of the pair that the tab's link names."""
         number = request.GET.get("target") or request.POST.get("target") or ""
-        pair = rows_of(request).editable(Target)
-        found = pair.filter(pk=int(number)) if number.isdecimal() and len(number) < 18 else None
-        target = found.first() if found is not None else None
+        target = rows_of(request).editable(Target).filter(pk=row_number(number)).first()
         if target is None and request.method != "POST":
             messages.info(request, _("A source is added on the Backups view of its pair."))
             return self.changelist_view(request)

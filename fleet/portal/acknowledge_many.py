@@ -16,6 +16,7 @@ from fleet.findings.models import Finding
 from fleet.inspections.acknowledge import AcknowledgeError, acknowledge_all, checked_reason
 from fleet.portal.acknowledge import DEFAULT, UNTIL, until_of
 from fleet.portal.figures import instant
+from fleet.portal.row_numbers import row_numbers
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
 
 LIST = "admin:findings_finding_changelist"
@@ -40,8 +41,7 @@ def answer(request: HttpRequest, rows: Rows) -> HttpResponse:
     """Acknowledge the posted findings, as far as they are open and this person may; back to the list."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    ids = (int(one) for one in request.POST.get("findings", "").split(",") if one.isdecimal())
-    chosen = _chosen(rows, ids)
+    chosen = _chosen(rows, row_numbers(request.POST.get("findings", "").split(",")))
     if not chosen:
         return _asked(request, chosen)
     now = timezone.now()

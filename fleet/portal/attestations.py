@@ -35,6 +35,7 @@ from fleet.people.models import User
 from fleet.portal import addresses, pair_page
 from fleet.portal.claim_form import HINTS, TITLES, ClaimForm
 from fleet.portal.kept import kept
+from fleet.portal.row_numbers import row_number, row_numbers
 from fleet.portal.rules import Words
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.attestations import Claim, attest_targets, attest_tenant, withdraw
@@ -166,8 +167,8 @@ def _page(
 def _tenant(rows: Rows, name: str) -> Tenant | None:
     """Find a tenant by its name as typed, or by its id from a link."""
     wanted = Q(name__iexact=name.strip())
-    if name.isdecimal() and len(name) < 18:
-        wanted |= Q(pk=int(name))
+    if number := row_number(name):
+        wanted |= Q(pk=number)
     return rows.of(Tenant).filter(wanted).first() if name.strip() else None
 
 
@@ -228,8 +229,7 @@ def attest(request: HttpRequest, rows: Rows) -> HttpResponse:
     if scope == "all":
         targets = list(_pairs_waiting(rows, form.claim.key, tenant))
     else:
-        ids = [int(one) for one in chosen if one.isdecimal() and len(one) < 18]
-        targets = list(rows.of(Target).filter(pk__in=ids))
+        targets = list(rows.of(Target).filter(pk__in=row_numbers(chosen)))
     targets = list(rows.editable(Target).filter(pk__in=[target.pk for target in targets]))
     if not targets:
         form.add_error(None, _("Tick the pairs that it holds for."))

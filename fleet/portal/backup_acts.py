@@ -20,11 +20,11 @@ from fleet.backups.jobs import Wish
 from fleet.backups.models import Artefact, BackupJob, BackupSource, HeartbeatToken
 from fleet.people.models import User
 from fleet.portal import backup_tab, pair_page
+from fleet.portal.row_numbers import row_number
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Pair
 
 Act = Callable[[HttpRequest, Rows, Pair], HttpResponseBase | None]
-MOST_DIGITS: Final = 18
 
 
 @scoped_view
@@ -52,8 +52,7 @@ def _back(pair: Pair) -> HttpResponse:
 
 
 def _number(request: HttpRequest, name: str) -> int:
-    text = request.POST.get(name, "")
-    return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else 0
+    return row_number(request.POST.get(name, ""))
 
 
 def _source(request: HttpRequest, rows: Rows, pair: Pair) -> BackupSource:

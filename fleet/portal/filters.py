@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.views.main import ChangeList
@@ -23,11 +23,11 @@ from fleet.inspections.models import PairState
 from fleet.portal import facets
 from fleet.portal.moves import LATELY, THIS_WEEK, lately, this_week
 from fleet.portal.reasons import in_words
+from fleet.portal.row_numbers import row_number
 from fleet.portal.scoped_admin import rows_of
 from fleet.registry.models import Target, Tenant
 
 Choices = Iterable[tuple[str, Any]]
-MOST_DIGITS: Final = 17  # of a number in an address, which the database can hold
 
 
 class SelectFilter(SimpleListFilter):
@@ -327,8 +327,8 @@ class NumberFilter(SelectFilter):
         value = self.value()
         if not value:
             return queryset
-        is_number = value.isdecimal() and len(value) <= MOST_DIGITS
-        return self.of(request, queryset, int(value)) if is_number else queryset.none()
+        number = row_number(value)
+        return self.of(request, queryset, number) if number else queryset.none()
 
     def of(self, request: HttpRequest, queryset: QuerySet[Any], number: int) -> QuerySet[Any]:
         """Keep what belongs to it."""

@@ -18,9 +18,9 @@ from fleet.alerts.models import Mail
 from fleet.findings.models import Finding
 from fleet.portal import addresses, facets, figures, marks
 from fleet.portal.conditions import conditions
-from fleet.portal.filters import MOST_DIGITS
 from fleet.portal.moves import THIS_WEEK
 from fleet.portal.row_list import RowList
+from fleet.portal.row_numbers import row_number
 from fleet.portal.scoped_admin import Rows, rows_of
 from fleet.registry.models import Target
 
@@ -195,6 +195,4 @@ def _view(view: View, found: facets.FindingFacets, current: View) -> dict[str, A
 
 def _mail(rows: Rows, number: str) -> Mail | None:
     """Give the mail that the list is narrowed to, where this person may see it."""
-    if not number.isdecimal() or len(number) > MOST_DIGITS:
-        return None
-    return rows.of(Mail).filter(pk=number).only("subject", "sent_at", "made_at").first()
+    return rows.of(Mail).filter(pk=row_number(number)).only("subject", "sent_at", "made_at").first()

@@ -27,6 +27,7 @@ from fleet.alerts.render import render
 from fleet.alerts.samples import AT, BODIES, READER, sample
 from fleet.findings.models import Finding
 from fleet.portal.channel_list import mail_mark, shown_address, whose
+from fleet.portal.row_numbers import row_number
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
 from fleet.registry.current import fleet_settings
 
@@ -149,8 +150,7 @@ def _shown(found: Rendered, items: list[tuple[str, str]]) -> list[tuple[str, str
 
 def _of_finding(rows: Rows, finding_id: str) -> Letter:
     """Write the mail that would tell of this finding's opening, as it stands."""
-    number = int(finding_id) if finding_id.isdecimal() else 0
-    finding = rows.get(Finding, "target__tenant", pk=number)
+    finding = rows.get(Finding, "target__tenant", pk=row_number(finding_id))
     tenant = finding.target.tenant
     items = items_of({finding.pk: Wanted(Move.OPENED)})
     body = Alert(tenant=tenant.name, tenant_id=tenant.pk, standing=standing(tenant.pk), items=items)

@@ -26,6 +26,7 @@ from fleet.findings.models import MaintenanceWindow
 from fleet.people.models import User
 from fleet.portal import addresses, moments
 from fleet.portal.maintenance_list import of_scope
+from fleet.portal.row_numbers import row_numbers
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
 from fleet.registry.current import fleet_settings
 from fleet.registry.models import Pair, Target, Tenant
@@ -143,8 +144,7 @@ def _start(plans: Sequence[Plan], person: User) -> list[MaintenanceWindow]:
 
 
 def _targets(rows: Rows, ids: Sequence[str]) -> list[Target]:
-    wanted = [int(one) for one in ids[:MOST_PAIRS] if one.isdecimal() and len(one) < 18]
-    mine = rows.editable(Target).filter(pk__in=wanted)
+    mine = rows.editable(Target).filter(pk__in=row_numbers(ids[:MOST_PAIRS]))
     return list(mine.select_related("tenant").order_by("name"))
 
 

@@ -23,6 +23,7 @@ from fleet.portal.events import Event, policy_events
 from fleet.portal.fleet_charts import Worst
 from fleet.portal.movers import SPANS, WEEK, movers
 from fleet.portal.ranges import BY_NAME, Range, as_kept, kept_words
+from fleet.portal.row_numbers import row_number
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.portal.score_charts import MOST_RULES, Day
 from fleet.portal.trends import LEAST_SHOWN
@@ -132,7 +133,7 @@ def tenant_of(request: HttpRequest, rows: Rows) -> Tenant | None:
     wanted = request.GET.get("tenant", "")
     if not wanted:
         return None
-    return rows.get(Tenant, pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else 0)
+    return rows.get(Tenant, pk=row_number(wanted))
 
 
 def title(tenant: Tenant | None) -> str:

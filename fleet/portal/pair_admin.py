@@ -29,6 +29,7 @@ from fleet.portal.pair_form import SECRETS, PairForm, filled_like
 from fleet.portal.pair_moves import PairMoves
 from fleet.portal.policy_many import PolicyAction
 from fleet.portal.row_list import RowListAdmin
+from fleet.portal.row_numbers import row_number
 from fleet.portal.scoped_admin import rows_of
 from fleet.portal.tenant_field import alike
 from fleet.registry.models import Pair, Target
@@ -160,9 +161,7 @@ class PairAdmin(PolicyAction, PairMoves, RowListAdmin):
 
     def edit_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show and save the form."""
-        pair = rows_of(request).get(
-            Pair, "target__tenant", pk=int(object_id) if object_id.isdecimal() else 0
-        )
+        pair = rows_of(request).get(Pair, "target__tenant", pk=row_number(object_id))
         if not self.has_change_permission(request, pair):
             raise PermissionDenied
         self._try_connection(request, pair)

@@ -25,6 +25,7 @@ from fleet.portal.chart_answers import cell
 from fleet.portal.marks import COMPLIANCE_ORDER
 from fleet.portal.moments import MomentField, MomentsForm
 from fleet.portal.over_time import frame, tenant_of
+from fleet.portal.row_numbers import row_number
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Target, Tenant
 from fleet.registry.past import Known, known_at
@@ -216,8 +217,7 @@ def _target(request: HttpRequest, rows: Rows) -> Target | None:
     wanted = request.GET.get("pair", "")
     if not wanted:
         return None
-    number = int(wanted) if wanted.isdecimal() and len(wanted) < 18 else 0
-    return rows.get(Target, "tenant", pk=number)
+    return rows.get(Target, "tenant", pk=row_number(wanted))
 
 
 def _form(

@@ -22,6 +22,7 @@ from fleet.inspections.terms import forget
 from fleet.people.models import User
 from fleet.portal import addresses
 from fleet.portal.policy_form import LayerForm, build, from_yaml, shown, to_yaml, typed_of
+from fleet.portal.row_numbers import row_number
 from fleet.portal.rules import Words
 from fleet.portal.scoped_admin import Rows, page, scoped_view
 from fleet.registry.models import Pair, PolicyVersion, Target, Tenant
@@ -101,15 +102,11 @@ def layer_named(rows: Rows, query: Mapping[str, Any] | QueryDict) -> Layer:
     if level == Level.ENVIRONMENT and 0 < len(environment) <= 40:
         return _environment(environment)
     if level == Level.TENANT:
-        return tenant_layer(rows.get(Tenant, pk=_number(str(query.get("tenant", "")))))
+        return tenant_layer(rows.get(Tenant, pk=row_number(str(query.get("tenant", "")))))
     if level == Level.PAIR:
-        pair = rows.get(Pair, "target__tenant", pk=_number(str(query.get("pair", ""))))
+        pair = rows.get(Pair, "target__tenant", pk=row_number(str(query.get("pair", ""))))
         return pair_layer(pair.target)
     raise Http404("there is no such layer")
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 18 else 0
 
 
 def fleet_layer() -> Layer:
@@ -216,10 +213,10 @@ def _begin_with(
 ) -> dict[str, str]:
     """Give what the form begins with: an older version, a dry run, or what is in force."""
     version, run = request.GET.get("version", ""), request.GET.get("try", "")
-    if version.isdecimal():
-        return typed_of(rows.get(PolicyVersion, pk=int(version)).overrides)
-    if run.isdecimal():
-        return typed_of(rows.get(DryRun, pk=int(run)).overrides)
+    if number := row_number(version):
+        return typed_of(rows.get(PolicyVersion, pk=number).overrides)
+    if number := row_number(run):
+        return typed_of(rows.get(DryRun, pk=number).overrides)
     return typed_of(policies.overrides_of(layer.subject))
 
 
@@ -231,7 +228,7 @@ def _posted(request: HttpRequest, rows: Rows, layer: Layer, policies: Policies) 
     form = _form(rows, layer, policies, typed)
     if form.overrides is None or not note:
         return _form_page(request, rows, layer, policies, typed, note=note, is_posted=True)
-    base = _number(request.POST.get("base", ""))
+    base = row_number(request.POST.get("base", ""))
     if "_save" not in request.POST:
         return _tried(request, layer, form.overrides, note, base)
     saved = put_in_force(request, layer, form.overrides, note, base)

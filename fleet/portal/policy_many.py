@@ -23,6 +23,7 @@ from fleet.inspections.terms import forget
 from fleet.people.models import User
 from fleet.portal.policies import FLEET_WORD, guard
 from fleet.portal.policy_form import LayerForm, build, from_yaml, typed_of
+from fleet.portal.row_numbers import row_number, row_numbers
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
 from fleet.registry.models import Pair, PolicyVersion, Target
 from fleet.registry.policies import (
@@ -107,10 +108,10 @@ def many(request: HttpRequest, rows: Rows) -> HttpResponse:
         if not rows.may_edit(PolicyVersion):
             raise PermissionDenied
         return _posted(request, rows)
-    run_id = request.GET.get("try", "")
-    if not run_id.isdecimal():
+    run_id = row_number(request.GET.get("try", ""))
+    if not run_id:
         return redirect("admin:registry_pair_changelist")
-    run = rows.get(DryRun, pk=int(run_id), target_ids__isnull=False)
+    run = rows.get(DryRun, pk=run_id, target_ids__isnull=False)
     chosen = many_of(rows, run.target_ids or ())
     typed = typed_of(run.overrides)
     return _form_page(
@@ -119,8 +120,7 @@ def many(request: HttpRequest, rows: Rows) -> HttpResponse:
 
 
 def _posted(request: HttpRequest, rows: Rows) -> HttpResponse:
-    ids = [int(one) for one in request.POST.get("pairs", "").split(",") if _is_id(one)]
-    chosen = many_of(rows, ids)
+    chosen = many_of(rows, row_numbers(request.POST.get("pairs", "").split(",")))
     if not chosen.targets:
         messages.error(request, _("Tick the pairs whose policy is to change."))
         return redirect("admin:registry_pair_changelist")
@@ -142,10 +142,6 @@ def _posted(request: HttpRequest, rows: Rows) -> HttpResponse:
     if refusal:
         return _form_page(request, rows, chosen, typed, failure=refusal, **more)
     return _tried(request, chosen, form.overrides, more)
-
-
-def _is_id(text: str) -> bool:
-    return text.isdecimal() and len(text) < 18
 
 
 def _imported(

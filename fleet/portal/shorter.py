@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
@@ -16,16 +18,30 @@ from fleet.registry.models import FleetSettings
 KEPT: Final = ("raw_days", "hourly_days", "daily_days", "mail_days")
 
 
-def is_shorter(before: FleetSettings, after: Mapping[str, int], name: str) -> bool:
-    """Tell whether a setting of days is made smaller."""
-    return name in after and after[name] < getattr(before, name)
+def may_lose(before: FleetSettings, posted: Mapping[str, str]) -> bool:
+    """Tell whether the settings' form, as it was posted, keeps anything for fewer days."""
+    days = {name: _days(posted.get(name, "")) for name in KEPT}
+    return any(_is_shorter(before, days, name) for name in KEPT)
+
+
+def _days(text: str) -> int | None:
+    try:
+        days: int | None = forms.IntegerField(required=False).clean(text)
+    except ValidationError:
+        return None
+    return days
+
+
+def _is_shorter(before: FleetSettings, after: Mapping[str, int | None], name: str) -> bool:
+    days = after.get(name)
+    return days is not None and days < getattr(before, name)
 
 
 def lost(before: FleetSettings, after: Mapping[str, int], now: datetime) -> dict[str, str]:
     """Say by setting what its shorter time drops; one that drops nothing is left out."""
     found = {}
     for name in KEPT:
-        oldest = _oldest(name) if is_shorter(before, after, name) else None
+        oldest = _oldest(name) if _is_shorter(before, after, name) else None
         if oldest is None:
             continue
         kept_from = now.astimezone(UTC).date() - timedelta(days=after[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
@@ -13,10 +13,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from unfold.widgets import UnfoldAdminRelatedFieldWrapperWidget, UnfoldAdminSelectWidget
 
+from fleet.portal.row_numbers import row_number
 from fleet.portal.scoped_admin import Rows, rows_of
 from fleet.registry.models import Pair, Target, Tenant
-
-MOST_DIGITS: Final = 18  # of a number that the database can hold
 
 
 class TenantSelect(AutocompleteSelect):
@@ -65,8 +64,7 @@ def why_kept(rows: Rows, target: Target) -> str:
 
 def why_refused(rows: Rows, target: Target, asked: str) -> str:
     """Say why it is not given to the tenant that was asked for, by its number as it was typed."""
-    known = asked.isdecimal() and len(asked) <= MOST_DIGITS
-    other = rows.choices(Tenant).filter(pk=int(asked)).first() if known else None
+    other = rows.choices(Tenant).filter(pk=row_number(asked)).first()
     told = _(
         "%(pair)s stays with %(tenant)s, who is told its past."
         " Archive it, and add it anew for %(other)s."
@@ -77,8 +75,6 @@ def why_refused(rows: Rows, target: Target, asked: str) -> str:
 
 def alike(request: HttpRequest) -> Pair | None:
     """Find the pair that a new one is to be like, among those that this person may change."""
-    asked = request.GET.get("like", "")
-    if not asked.isdecimal() or len(asked) > MOST_DIGITS:
-        return None
+    number = row_number(request.GET.get("like", ""))
     pairs = rows_of(request).editable(Pair).select_related("target__tenant")
-    return pairs.filter(pk=int(asked)).first()
+    return pairs.filter(pk=number).first() if number else None

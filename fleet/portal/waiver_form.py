@@ -28,6 +28,7 @@ from fleet.inspections import waive
 from fleet.people.models import User
 from fleet.portal import addresses, ceilings, moments
 from fleet.portal.finding_list import SEVERITY_RANK
+from fleet.portal.row_numbers import row_number, row_numbers
 from fleet.portal.scoped_admin import Rows, page, rows_of, scoped_view
 from fleet.portal.waiver_list import LIVE, WAITING
 from fleet.portal.waiver_preview import Preview, preview_of, preview_of_several
@@ -173,7 +174,7 @@ def address(finding_ids: Sequence[int]) -> str:
 
 def _several(rows: Rows, query: QueryDict) -> list[Finding]:
     """Find the open findings that the form is about, where there are more than one."""
-    ids = [int(one) for one in query.getlist("finding")[:MOST_FINDINGS] if one.isdecimal()]
+    ids = row_numbers(query.getlist("finding")[:MOST_FINDINGS])
     if len(ids) < 2:
         return []
     found = rows.editable(Finding).filter(cover.COUNTED, pk__in=ids)
@@ -199,8 +200,7 @@ def _renewed(rows: Rows, query: QueryDict) -> Waiver | None:
     number = query.get("renew", "")
     if not number:
         return None
-    pk = int(number) if number.isdecimal() and len(number) < 18 else 0
-    waiver = rows.get(Waiver, "tenant", "target", pk=pk)
+    waiver = rows.get(Waiver, "tenant", "target", pk=row_number(number))
     if not rows.may_edit(Waiver, waiver):
         raise PermissionDenied
     return waiver
@@ -223,10 +223,10 @@ def _first(rows: Rows, request: HttpRequest, renews: Waiver | None) -> dict[str,
         first = _of_waiver(renews)
     elif len(query.getlist("finding")) > 1:
         first = {"severity": CRITICAL}
-    elif query.get("finding", "").isdecimal():
-        first = _of_finding(rows.get(Finding, "target__tenant", pk=int(query["finding"])))
-    elif query.get("pair", "").isdecimal():
-        first = _of_pair(rows.get(Pair, "target__tenant", "target__pair_state", pk=query["pair"]))
+    elif number := row_number(query.get("finding", "")):
+        first = _of_finding(rows.get(Finding, "target__tenant", pk=number))
+    elif number := row_number(query.get("pair", "")):
+        first = _of_pair(rows.get(Pair, "target__tenant", "target__pair_state", pk=number))
     else:
         first = {"tenant": query.get("tenant", ""), "rule_id": query.get("rule", "")}
     cap = longest(first.get("severity", WARNING), settings)

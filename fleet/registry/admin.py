@@ -19,7 +19,7 @@ from fleet.portal.pair_admin import PairAdmin
 from fleet.portal.row_list import RowList, RowListAdmin
 from fleet.portal.scoped_admin import ScopedAdmin, rows_of
 from fleet.portal.settings_form import SettingsForm
-from fleet.portal.shorter import KEPT, is_shorter
+from fleet.portal.shorter import may_lose
 from fleet.registry.models import FleetSettings, Pair, Target, Tenant, Zone
 
 
@@ -175,9 +175,7 @@ class FleetSettingsAdmin(ScopedAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Ask beneath the days of history whether what is older may go, once some are made fewer."""
         *others, (title, history) = self.fieldsets
-        asked = request.POST.dict()
-        days = {name: int(asked[name]) for name in KEPT if asked.get(name, "").isdecimal()}
-        if not any(is_shorter(obj or FleetSettings(), days, name) for name in days):
+        if not may_lose(obj or FleetSettings(), request.POST):
             return self.fieldsets
         return (*others, (title, {"fields": (*history["fields"], "drops")}))
 

@@ -47,6 +47,13 @@ def test_the_action_asks_for_a_reason_and_a_time(client, findings):
     assert "Acknowledge 2 open findings" in answer.content.decode()
 
 
+def test_what_is_no_number_of_a_finding_is_passed_over(client, findings):
+    odd = ",".join(["9" * 5_000, "x", "", "9" * 30, str(findings[0].pk)])
+    sign_in(client).post(reverse("portal:acknowledge_many"), {**SAID, "findings": odd})
+
+    assert list(Finding.objects.exclude(acknowledged_until=None)) == findings[:1]
+
+
 def test_open_findings_of_ones_own_are_acknowledged(client, findings):
     answer = sign_in(client, EDITOR).post(
         reverse("portal:acknowledge_many"), {**SAID, "findings": ids(findings)}, follow=True

@@ -455,6 +455,14 @@ def test_a_shorter_history_says_what_goes_and_is_saved_once_that_is_wanted(
     assert getattr(FleetSettings.objects.get(), name) == asked[name]
 
 
+def test_days_are_read_as_the_form_reads_them(operator, history):
+    refused = save_history(operator, raw_days=" 4.0 ")
+    assert 'name="drops"' in refused.content.decode()
+
+    refused = save_history(operator, raw_days="9" * 5_000)  # more digits than Python takes
+    assert refused.context["adminform"].form.errors["raw_days"] == ["Enter a whole number."]
+
+
 @pytest.mark.parametrize(
     "asked",
     [{"raw_days": 6}, {"raw_days": 5}, {"daily_days": 500}, {"daily_days": 731}, {"mail_days": 80}],
