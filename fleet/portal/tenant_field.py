@@ -25,7 +25,7 @@ class TenantSelect(AutocompleteSelect):
         self, name: str, value: Sequence[str], attrs: dict[str, Any] | None = None
     ) -> Any:
         """Give the chosen rows; what is no number can be none."""
-        return super().optgroups(name, [one for one in value if str(one).isdecimal()], attrs)
+        return super().optgroups(name, [one for one in value if row_number(str(one))], attrs)
 
 
 def offer(field: Any, rows: Rows) -> None:

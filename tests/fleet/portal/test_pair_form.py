@@ -125,6 +125,7 @@ def test_a_url_that_cannot_be_read_is_never_saved_as_what_is_left_of_it(operator
         ({"name": ""}, "name", "required"),
         ({"name": "x" * 121}, "name", "at most 120"),
         ({"tenant": "99999"}, "tenant", "Select a valid choice"),
+        ({"tenant": "9" * 5_000}, "tenant", "Select a valid choice"),
         ({"zone": "99999"}, "zone", "Select a valid choice"),
         ({"expected_mailboxes": "-1"}, "expected_mailboxes", "greater than or equal to 0"),
     ],
